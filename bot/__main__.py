@@ -1,0 +1,79 @@
+"""The command line: `python -m bot serve | check | demo`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from bot import __version__
+
+WRONG_USE = 2  # exit code for an environment or config that can't be used
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="shipbot", description="A ChatOps deployment bot for Slack and GitHub.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("serve", help="run the bot; it is told everything by the environment")
+    check = commands.add_parser("check", help="prove config, tokens, scopes, webhook and database, one line each")
+    check.add_argument("--schema", action="store_true", help="print the JSON Schema of the config file and exit")
+    demo = commands.add_parser("demo", help="play with the bot between a simulated Slack and GitHub; needs nothing")
+    demo.add_argument("--port", type=int, default=7070, help="where the page is served; a taken one is stepped over")
+    demo.add_argument("--tour", action="store_true", help="play one deploy in the terminal and exit")
+    given = parser.parse_args(arguments)
+    if given.command == "demo":
+        from bot.playground import demo as playground
+        from bot.playground import tour
+
+        return tour.run() if given.tour else playground.run(given.port)
+    if given.command == "check" and given.schema:
+        from bot.deploys.config import Config
+
+        print(json.dumps(Config.model_json_schema(), indent=2))
+        return 0
+    return _with_settings(given.command)
+
+
+def _with_settings(command: str) -> int:
+    from bot.deploys.config import ConfigError, load_config
+    from bot.settings import Settings, SettingsError, read_settings
+
+    faults: list[str] = []
+    settings: Settings | None = None
+    path = Path("shipbot.yml")
+    try:
+        settings = read_settings()
+        path = settings.shipbot_config
+    except SettingsError as error:
+        faults += str(error).splitlines()
+    config = None
+    if settings is not None:
+        try:
+            config = load_config(path)
+        except ConfigError as error:
+            faults += [f"{path}: {fault}" for fault in error.faults]
+    if command == "check":
+        from bot.check import check
+
+        return check(settings, config, faults)
+    if settings is None or config is None:
+        for fault in faults:
+            print(fault, file=sys.stderr)
+        print("`python -m bot check` looks at everything else too; the README tells what each is.", file=sys.stderr)
+        return WRONG_USE
+    from bot.server import serve
+    from bot.store.engine import StoreError
+
+    try:
+        serve(settings, config)
+    except StoreError as error:
+        print(f"DATABASE_URL: {error}", file=sys.stderr)
+        return WRONG_USE
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,218 @@
+"""The one place that builds things and puts them together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+
+from bot.deploys.clock import Clock, SystemClock
+from bot.deploys.config import Config
+from bot.github.client import GitHubClient, app_tokens, given_token
+from bot.github.payloads import EVENTS, Malformed, parse_webhook
+from bot.github.webhooks import KIND, Webhooks
+from bot.metrics import CONTENT_TYPE, Metrics
+from bot.reader import Reader
+from bot.scheduler import Scheduler
+from bot.service import CARD, CHANGE, CREATE, PAST, Service
+from bot.settings import Settings
+from bot.slack.client import SlackClient
+from bot.slack.conversation import Conversation
+from bot.slack.listeners import CLICK, COMMAND, EVENT, SlackEvents, SocketMode, build_app
+from bot.slack.outbox import Outbox
+from bot.slack.views.text import Links
+from bot.store import jobs
+from bot.store.engine import Store
+from bot.store.intake import Intake
+from bot.store.jobs import Job
+from bot.web import App, Gone, Receive, Scope, Send, answer
+from bot.worker import Handler, Workers
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+WORKERS = 4
+STOP_WITHIN = 6.0  # seconds for what is claimed; the whole stop must fit ten
+
+
+class Bot:
+    """The running bot: an ASGI application with its workers and its scheduler.
+
+    `store` is migrated and stays the caller's to close.
+    """
+
+    def __init__(self, settings: Settings, config: Config, store: Store, clock: Clock | None = None) -> None:
+        self.store = store
+        self.clock = clock or SystemClock()
+        self.metrics = Metrics()
+        self.github = github_client(settings, self.clock, self.metrics)
+        self.slack = slack_client(settings, self.clock, self.metrics)
+        links = Links(web_url(settings.github_api_url))
+        self.service = Service(store, self.github, config, self.clock, self._count_state)
+        reader = Reader(store, self.github, config, self.clock)
+        self._conversation = Conversation(self.service, reader, self.slack, links, self.clock)
+        self._outbox = Outbox(store, self.slack, links)
+        self.workers = Workers(store, self.clock, self.metrics, self._handlers(), self._apologise)
+        self._scheduler = Scheduler(store.bell.ring, self._sweep)
+        self._intake = Intake(store, self.clock)
+        bot_token = settings.slack_bot_token.get_secret_value()
+        bolt = build_app(self._intake, bot_token)
+        self._routes: dict[str, App] = {
+            "/github/webhooks": Webhooks(
+                settings.github_webhook_secret.get_secret_value(), self._intake, self._counter("github")
+            ),
+            "/healthz": self._healthz,
+            "/readyz": self._readyz,
+            "/metrics": self._metrics,
+        }
+        self._socket: SocketMode | None = None
+        if settings.slack_app_token is not None:
+            app_token = settings.slack_app_token.get_secret_value()
+            self._socket = SocketMode(bolt, app_token, bot_token, settings.slack_api_url)
+        elif settings.slack_signing_secret is not None:
+            secret = settings.slack_signing_secret.get_secret_value()
+            self._routes["/slack/events"] = SlackEvents(bolt, secret, self._counter("slack"))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI (https://asgi.readthedocs.io)."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+            return
+        if scope["type"] != "http":
+            return
+        route = self._routes.get(scope["path"])
+        if route is None:
+            await answer(send, 404, "there is nothing here")
+            return
+        try:
+            await route(scope, receive, send)
+        except Gone:
+            log.info("hung_up", path=scope["path"])
+        except Exception:  # what could not be stored is not acknowledged: the sender comes again
+            log.exception("not_taken_in", path=scope["path"])
+            await answer(send, 503, "can't be taken in right now")
+
+    def start(self) -> None:
+        """Sets the workers to work."""
+        self.service.start()
+        self.workers.start(WORKERS)
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        """Finishes what is claimed and stores what was received."""
+        self._scheduler.stop()
+        self._intake.close()
+        self.workers.stop(STOP_WITHIN)
+
+    def close(self) -> None:
+        """For a bot that was never started: stores what was received."""
+        self._intake.close()
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        await asyncio.to_thread(self.start)
+        if self._socket is not None:
+            self._socket.start()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        if self._socket is not None:
+            await self._socket.stop()
+        await asyncio.to_thread(self.stop)
+        await send({"type": "lifespan.shutdown.complete"})
+
+    def _handlers(self) -> Mapping[str, Handler]:
+        handlers: dict[str, Handler] = {
+            COMMAND: self._conversation.command,
+            EVENT: self._conversation.event,
+            CLICK: self._conversation.click,
+            CARD: self._outbox.show,
+            CREATE: self._create,
+            CHANGE: self._change,
+            PAST: self._past,
+        }
+        return handlers | {KIND + event: self._webhook for event in EVENTS}
+
+    def _create(self, job: Job) -> None:
+        number = job.json()["deploy"]
+        structlog.contextvars.bind_contextvars(deploy=number)
+        self.service.create(number, job.attempts)
+
+    def _change(self, job: Job) -> None:
+        number = job.json()["deploy"]
+        structlog.contextvars.bind_contextvars(deploy=number)
+        self.service.describe_change(number)
+
+    def _past(self, job: Job) -> None:
+        self.service.read_past(job.json()["repository"])
+
+    def _webhook(self, job: Job) -> None:
+        try:
+            event = parse_webhook(job.kind.removeprefix(KIND), job.payload)
+        except Malformed as error:
+            log.warning("webhook_malformed", places=str(error))
+            return
+        if event is None:
+            return
+        deploy = self.service.on_event(event)
+        if deploy is not None:
+            structlog.contextvars.bind_contextvars(deploy=deploy.number)
+        log.info("webhook", known=deploy is not None)
+
+    def _apologise(self, job: Job, reference: str) -> None:
+        if job.kind in (COMMAND, EVENT, CLICK):
+            self._conversation.apologise(job, reference)
+
+    def _sweep(self) -> None:
+        with self.store.write() as connection:
+            jobs.release_expired(connection, self.clock.now())
+
+    def _count_state(self, app: str, environment: str, state: str) -> None:
+        self.metrics.deploys.labels(app, environment, state).inc()
+
+    def _counter(self, source: str) -> Any:
+        return lambda status: self.metrics.received.labels(source, status).inc()
+
+    async def _healthz(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        await answer(send, 200, "ok")
+
+    async def _readyz(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        if not self.workers.running:
+            await answer(send, 503, "the workers are not running")
+        elif not await asyncio.to_thread(self.store.ready):
+            await answer(send, 503, "the database does not answer")
+        else:
+            await answer(send, 200, "ok")
+
+    async def _metrics(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        body = await asyncio.to_thread(self._metrics_text)
+        headers = [(b"content-type", CONTENT_TYPE.encode()), (b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    def _metrics_text(self) -> bytes:
+        with self.store.read() as connection:
+            return self.metrics.text(jobs.counts(connection))
+
+
+def github_client(settings: Settings, clock: Clock, metrics: Metrics | None = None) -> GitHubClient:
+    """The client that the settings ask for: with a token, or as a GitHub App."""
+    if settings.github_app_id is not None:
+        tokens = app_tokens(settings.github_app_id, settings.github_app_pem, settings.github_api_url, clock)
+    else:
+        assert settings.github_token is not None
+        tokens = given_token(settings.github_token.get_secret_value())
+    return GitHubClient(settings.github_api_url, tokens, clock, metrics.observer("github") if metrics else None)
+
+
+def slack_client(settings: Settings, clock: Clock, metrics: Metrics | None = None) -> SlackClient:
+    """The Web API client that the settings ask for."""
+    token = settings.slack_bot_token.get_secret_value()
+    return SlackClient(settings.slack_api_url, token, clock, metrics.observer("slack") if metrics else None)
+
+
+def web_url(api_url: str) -> str:
+    """GitHub's root for people, from its API's: github.com, or an Enterprise Server's own."""
+    if api_url == "https://api.github.com":
+        return "https://github.com"
+    return api_url.removesuffix("/api/v3")

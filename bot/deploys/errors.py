@@ -1,0 +1,187 @@
+"""Two families of errors: the person's, which are shown to them, and ours, which are logged and tried again.
+
+A person's error carries facts, not sentences; `bot/slack/views` has the words for each.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from bot.deploys.model import Problem
+
+
+class PersonError(Exception):
+    """Something the person who asked can see and mend. Subclasses hold the facts."""
+
+
+@dataclass(eq=False)
+class UnknownApp(PersonError):
+    """No app or repository of that name is configured."""
+
+    name: str
+    near: Sequence[str] = ()
+    known: Sequence[str] = ()
+
+
+@dataclass(eq=False)
+class UnknownEnvironment(PersonError):
+    """The app has no environment of that name."""
+
+    app: str
+    name: str
+    near: Sequence[str] = ()
+    known: Sequence[str] = ()
+
+
+@dataclass(eq=False)
+class NoDefaultEnvironment(PersonError):
+    """No environment was named, and the app does not have the default one."""
+
+    app: str
+    default: str
+    known: Sequence[str] = ()
+
+
+@dataclass(eq=False)
+class UnknownRef(PersonError):
+    """The repository has no branch, tag or commit of that name."""
+
+    repository: str
+    name: str
+    near: Sequence[str] = ()
+
+
+@dataclass(eq=False)
+class WrongRoom(PersonError):
+    """The app may not be deployed from this room."""
+
+    app: str
+    rooms: Sequence[str] = ()
+
+
+@dataclass(eq=False)
+class NothingLive(PersonError):
+    """Nothing has succeeded in that environment yet, so there is nothing to compare with."""
+
+    app: str
+    environment: str
+
+
+@dataclass(eq=False)
+class NotAllowedByGitHub(PersonError):
+    """GitHub knows who we are and says no (403). `permission` is what the token or app must have."""
+
+    repository: str
+    permission: str
+    message: str = ""
+
+
+@dataclass(eq=False)
+class NotFoundAtGitHub(PersonError):
+    """GitHub answers 404: there is no such repository, or this token may not see it."""
+
+    repository: str
+    permission: str = ""
+
+
+@dataclass(eq=False)
+class TokenRefused(PersonError):
+    """GitHub answers 401: the token is wrong, expired or revoked."""
+
+    message: str = ""
+
+
+@dataclass(eq=False)
+class RepositoryMoved(PersonError):
+    """The repository was renamed or handed over. `new_name` is empty when GitHub does not tell."""
+
+    repository: str
+    new_name: str = ""
+
+
+@dataclass(eq=False)
+class BranchMoved(PersonError):
+    """The branch has another head than when it was asked for; `head` is empty when it is gone."""
+
+    ref: str
+    asked: str
+    head: str = ""
+
+
+@dataclass(eq=False)
+class MergeConflict(PersonError):
+    """GitHub could not merge the default branch into the ref (409)."""
+
+    message: str = ""
+
+
+@dataclass(eq=False)
+class ChecksFailed(PersonError):
+    """GitHub wants these contexts green first (409). Each is a (context, state) pair."""
+
+    contexts: Sequence[tuple[str, str]] = ()
+    message: str = ""
+
+
+@dataclass(eq=False)
+class RequestRefused(PersonError):
+    """GitHub answers with another refusal, in its own words."""
+
+    status: int
+    message: str = ""
+
+
+@dataclass(eq=False)
+class NotConfigured(PersonError):
+    """The app or environment of a deploy was taken out of the config before it went."""
+
+    app: str
+    environment: str
+
+
+def problem_of(error: PersonError | TryLater) -> Problem:
+    """The error as a value that can be stored; its code is the class's name."""
+    facts = dataclasses.asdict(error)  # type: ignore[call-overload]  # every subclass is a dataclass
+    return Problem(type(error).__name__, {key: _plain(value) for key, value in facts.items()})
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return (
+        [list(item) if isinstance(item, tuple) else item for item in value]
+        if isinstance(value, list | tuple)
+        else value
+    )
+
+
+class TryLater(Exception):
+    """Not a failure: the same job goes on at another time. `at` is when, where somebody told us."""
+
+    at: datetime | None = None
+
+
+@dataclass(eq=False)
+class Unavailable(TryLater):
+    """The other side did not answer, or answered that it can't now (5xx). Not known yet is not failed.
+
+    `ambiguous`: the request was a write that may have taken effect.
+    """
+
+    service: str
+    detail: str = ""
+    ambiguous: bool = False
+    at: datetime | None = field(default=None)
+
+
+@dataclass(eq=False)
+class RateLimited(TryLater):
+    """The other side told us to wait until `at`."""
+
+    service: str
+    at: datetime | None = field(default=None)
+    secondary: bool = False

@@ -1,0 +1,152 @@
+"""The values that everything else speaks of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from bot.deploys import states
+
+HUMAN = "slack"  # origin of a deploy that a person asked this bot for
+ELSEWHERE = "github"  # origin of a deploy that somebody created at GitHub without this bot
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """The person who asks, as Slack names them. `name` may be empty where Slack did not send it."""
+
+    id: str
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One commit. `subject` is the first line of its message; `author` a GitHub login, else a name."""
+
+    sha: str
+    subject: str = ""
+    author: str = ""
+    url: str = ""
+    parents: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What is in `head` and not in `base`: `ahead` commits, newest last in `commits` (at most 250 there)."""
+
+    base: str
+    head: str
+    ahead: int
+    behind: int
+    url: str
+    commits: tuple[Commit, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A deploy as somebody asked for it, names still as typed. `target` is `APP[/REF | @REF]`."""
+
+    target: str
+    environment: str | None = None
+    hosts: str = ""
+    task: str = "deploy"
+    force: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a deploy stands still or ended, as a code with its facts; the words are in `bot/slack/views`."""
+
+    code: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        return {"code": self.code, **self.facts}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any] | None) -> Problem | None:
+        if not value:
+            return None
+        return cls(value["code"], {key: item for key, item in value.items() if key != "code"})
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a deploy brings compared with what was live when it was asked for."""
+
+    base: str
+    count: int
+    url: str
+    subjects: tuple[str, ...] = ()
+    behind: int = 0
+    live_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deploy:
+    """One request to put a ref of an app into an environment, from asked to finished."""
+
+    number: int
+    id: str
+    origin: str
+    app: str
+    repository: str
+    environment: str
+    ref: str
+    sha: str
+    task: str
+    state: str
+    asked_at: datetime
+    hosts: str = ""
+    forced: bool = False
+    auto_merge: bool = False
+    reason: str = ""
+    subject: str = ""
+    user_id: str = ""
+    user_name: str = ""
+    room: str = ""
+    message_id: str = ""
+    thread_id: str = ""
+    deployment_id: int | None = None
+    created_at: datetime | None = None
+    finished_at: datetime | None = None
+    inactive_at: datetime | None = None
+    last_status_id: int = 0
+    description: str = ""
+    log_url: str = ""
+    environment_url: str = ""
+    problem: Problem | None = None
+    change: Change | None = None
+
+    @property
+    def final(self) -> bool:
+        return states.is_final(self.state)
+
+    @property
+    def ours(self) -> bool:
+        """Whether this bot made it, so that its room may be written to."""
+        return self.origin != ELSEWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One line of a deploy's timeline. `kind` is `status` (reported at GitHub), `merged` or `problem`."""
+
+    id: int
+    deploy: int
+    kind: str
+    at: datetime
+    state: str = ""
+    actor: str = ""
+    description: str = ""
+    log_url: str = ""
+    environment_url: str = ""
+    late: bool = False
+
+
+def short(sha: str) -> str:
+    """The seven characters by which people know a commit."""
+    return sha[:7]

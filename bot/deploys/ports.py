@@ -1,0 +1,72 @@
+"""What the service needs from GitHub, said by the one who needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from bot.deploys.events import Deployment, Status
+from bot.deploys.model import Commit, Comparison
+
+
+@dataclass(frozen=True, slots=True)
+class NewDeployment:
+    """What a deployment is created with. `required_contexts`: None means all that ever reported, [] none.
+
+    https://docs.github.com/en/rest/deployments/deployments#create-a-deployment
+    """
+
+    repository: str
+    ref: str
+    task: str
+    environment: str
+    auto_merge: bool
+    required_contexts: Sequence[str] | None
+    production_environment: bool
+    transient_environment: bool
+    description: str
+    payload: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """GitHub merged the default branch into the ref and created nothing (202)."""
+
+    message: str
+
+
+class GitHub(Protocol):
+    """GitHub as the service uses it.
+
+    Every method may raise the person's errors of `bot.deploys.errors` that GitHub's answers stand for, and
+    `Unavailable` or `RateLimited`. `repository` is always `owner/name`.
+    """
+
+    def default_branch(self, repository: str) -> str: ...
+
+    def commit(self, repository: str, ref: str) -> Commit | None:
+        """The commit that a branch, tag, full or short SHA names; None when there is none."""
+        ...
+
+    def branch_head(self, repository: str, branch: str) -> Commit | None:
+        """The head of a branch; None when `branch` is no branch."""
+        ...
+
+    def refs(self, repository: str) -> list[str]:
+        """Names of branches and tags (the first few hundred), to find one that is alike."""
+        ...
+
+    def compare(self, repository: str, base: str, head: str) -> Comparison | None:
+        """What `head` has that `base` has not; None when either is gone."""
+        ...
+
+    def create_deployment(self, wanted: NewDeployment) -> Deployment | Merged: ...
+
+    def find_deployment(self, repository: str, environment: str, task: str, our_id: str) -> Deployment | None:
+        """The newest deployments there are searched for the one that carries our id in its payload."""
+        ...
+
+    def past_deployments(self, repository: str, limit: int) -> Iterable[tuple[Deployment, list[Status]]]:
+        """The newest deployments with their statuses, newest first."""
+        ...

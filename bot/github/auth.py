@@ -1,0 +1,70 @@
+"""The tokens that GitHub is asked with: one that was given, or a GitHub App's, one for each installation."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+from bot.deploys.clock import Clock
+
+EARLY = timedelta(minutes=5)  # an installation token lives an hour; a request under way should not outlive it
+
+
+class Tokens(Protocol):
+    """Says which token to use for a repository. Thread-safe."""
+
+    def token(self, repository: str) -> str: ...
+
+    def forget(self, repository: str) -> None:
+        """GitHub refused the token; the next one is fetched anew where that is possible."""
+        ...
+
+
+class GivenToken:
+    """A personal access token: the same for every repository."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def token(self, repository: str) -> str:
+        return self._token
+
+    def forget(self, repository: str) -> None:
+        return None
+
+
+class AppTokens:
+    """A GitHub App's installation tokens, found for each repository and fetched by one thread at a time.
+
+    `integration` is PyGithub's GithubIntegration; it is not asked twice for what is known.
+    """
+
+    def __init__(self, integration: Any, clock: Clock) -> None:
+        self._integration = integration
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._installations: dict[str, int] = {}
+        self._tokens: dict[int, tuple[str, datetime]] = {}
+
+    def token(self, repository: str) -> str:
+        """Raises what PyGithub raises, a 404 where the App is not installed on the repository."""
+        with self._lock:
+            installation = self._installations.get(repository)
+            if installation is None:
+                owner, _, name = repository.partition("/")
+                installation = self._integration.get_repo_installation(owner, name).id
+                self._installations[repository] = installation
+            known = self._tokens.get(installation)
+            if known is None or known[1] - EARLY <= self._clock.now():
+                fetched = self._integration.get_access_token(installation)
+                expires: datetime = fetched.expires_at
+                if expires.tzinfo is None:
+                    expires = expires.replace(tzinfo=UTC)
+                known = (fetched.token, expires)
+                self._tokens[installation] = known
+            return known[0]
+
+    def forget(self, repository: str) -> None:
+        with self._lock:
+            self._tokens.pop(self._installations.pop(repository, 0), None)

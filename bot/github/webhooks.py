@@ -1,0 +1,70 @@
+"""`POST /github/webhooks`: verify, store, acknowledge. What a webhook means is found out later.
+
+https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable
+from urllib.parse import parse_qs
+
+import orjson
+
+from bot.github.payloads import EVENTS
+from bot.store.intake import Full, Intake
+from bot.store.jobs import FIRST, NewJob
+from bot.web import Answer, Receive, Scope, Send, TooLarge, answer, headers_of, read_body
+
+LARGEST = 25 * 1024 * 1024  # GitHub sends no webhook that is larger
+KIND = "github."  # + the event's name
+
+
+class Webhooks:
+    """The ASGI application behind the path."""
+
+    def __init__(self, secret: str, intake: Intake, count: Callable[[str], None]) -> None:
+        self._key = secret.encode()
+        self._intake = intake
+        self._count = count
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        status, words = await self._take(scope, receive)
+        self._count(str(status))
+        await answer(send, status, words)
+
+    async def _take(self, scope: Scope, receive: Receive) -> Answer:
+        if scope["method"] != "POST":
+            return 405, "POST webhooks here"
+        headers = headers_of(scope)
+        try:
+            body = await read_body(receive, headers, LARGEST)
+        except TooLarge:
+            return 413, "larger than any webhook of GitHub's"
+        # compare_digest takes bytes of any kind, while text that is not ASCII would make it raise.
+        expected = b"sha256=" + hmac.new(self._key, body, hashlib.sha256).hexdigest().encode()
+        if not hmac.compare_digest(expected, headers.get(b"x-hub-signature-256", b"")):
+            return 401, "the signature in X-Hub-Signature-256 is missing or not that of this body"
+        event = headers.get(b"x-github-event", b"").decode("latin-1")
+        if not event:
+            return 400, "X-GitHub-Event is missing"
+        if event not in EVENTS:
+            return 204, ""
+        if headers.get(b"content-type", b"").startswith(b"application/x-www-form-urlencoded"):
+            fields = parse_qs(body.decode("utf-8", "replace"))
+            body = fields.get("payload", [""])[0].encode("utf-8", "replace")
+        try:
+            parsed = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            return 400, "the body is not JSON"
+        if not isinstance(parsed, dict):
+            return 400, "the body is not a JSON object"
+        # A delivery without an id is known by its body.
+        delivery = headers.get(b"x-github-delivery", b"").decode("latin-1")[:200]
+        key = f"github:{delivery or hashlib.sha256(body).hexdigest()}"
+        try:
+            await self._intake.put(NewJob(KIND + event, body.decode(), delivery=key, priority=FIRST))
+        except Full:
+            return 503, "too much at once; deliver it again in a while"
+        return 202, "stored"

@@ -1,0 +1,66 @@
+"""What is counted, for `GET /metrics`. One registry for each bot, so that two in one process don't mix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Metrics:
+    """The bot's counters. Thread-safe, as prometheus-client is."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.received = Counter(
+            "shipbot_received_total",
+            "Requests taken in, by where they came from and how they were answered",
+            ["source", "answer"],
+            registry=self.registry,
+        )
+        self.jobs = Counter(
+            "shipbot_jobs_total",
+            "Jobs worked on, by kind and outcome",
+            ["kind", "outcome"],
+            registry=self.registry,
+        )
+        self.job_seconds = Histogram(
+            "shipbot_job_seconds", "Time a job took its worker", ["kind"], registry=self.registry
+        )
+        self.waiting = Gauge(
+            "shipbot_jobs_waiting",
+            "Jobs that are not done, by kind and state",
+            ["kind", "state"],
+            registry=self.registry,
+        )
+        self.calls = Counter(
+            "shipbot_calls_total",
+            "Calls made, by service and outcome",
+            ["service", "outcome"],
+            registry=self.registry,
+        )
+        self.call_seconds = Histogram("shipbot_call_seconds", "Time a call took", ["service"], registry=self.registry)
+        self.deploys = Counter(
+            "shipbot_deploys_total",
+            "Deploys that reached a state, by app, environment and state",
+            ["app", "environment", "state"],
+            registry=self.registry,
+        )
+
+    def observer(self, service: str) -> Callable[[str, float], None]:
+        """What a client tells of each of its calls: the outcome and the seconds."""
+
+        def observe(outcome: str, seconds: float) -> None:
+            self.calls.labels(service, outcome).inc()
+            self.call_seconds.labels(service).observe(seconds)
+
+        return observe
+
+    def text(self, waiting: dict[tuple[str, str], int]) -> bytes:
+        """Everything in Prometheus' text format; `waiting` counts the jobs by (kind, state)."""
+        self.waiting.clear()
+        for (kind, state), number in waiting.items():
+            self.waiting.labels(kind, state).set(number)
+        return generate_latest(self.registry)

@@ -1,0 +1,120 @@
+"""What people ask to be told. Reads only; what GitHub must be asked is asked, the rest is the store's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from bot.deploys.clock import Clock
+from bot.deploys.config import App, Config
+from bot.deploys.errors import NothingLive, UnknownRef
+from bot.deploys.model import Comparison, Deploy
+from bot.deploys.nearest import nearest
+from bot.deploys.ports import GitHub
+from bot.store import records
+from bot.store.engine import Store
+
+PAGE = 10  # deploys on one page of history
+UNDER_WAY = timedelta(days=1)  # what has not ended for longer has been forgotten by whoever ran it
+RECENT = 3  # finished deploys that status shows for each environment
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One environment of an app: what is live there and what is on its way."""
+
+    app: str
+    repository: str
+    environment: str
+    live: Deploy | None
+    under_way: Sequence[Deploy]
+    recent: Sequence[Deploy] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of history, newest first. `older` is the number to go on before, None at the end."""
+
+    app: str
+    environment: str | None
+    ref: str | None
+    deploys: Sequence[Deploy]
+    older: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What `head_ref` has that is not live in an environment."""
+
+    app: str
+    environment: str
+    live: Deploy
+    head_ref: str
+    compared: Comparison
+
+
+class Reader:
+    """Answers the reading commands. Thread-safe."""
+
+    def __init__(self, store: Store, github: GitHub, config: Config, clock: Clock) -> None:
+        self._store = store
+        self._github = github
+        self.config = config
+        self._clock = clock
+
+    def where(self, target: str) -> list[Place]:
+        """Each environment of an app in the config's order; raises UnknownApp."""
+        name, app = self.config.app(target)
+        return self._places(name, app, None, recent=0)
+
+    def status(self, target: str, environment: str | None) -> list[Place]:
+        """What is under way and how the last deploys went: of one app, or of all when `target` is ''."""
+        if not target:
+            return [
+                place for name, app in self.config.apps.items() for place in self._places(name, app, None, recent=1)
+            ]
+        name, app = self.config.app(target)
+        only = self.config.environment(name, environment)[0] if environment else None
+        return self._places(name, app, only, recent=RECENT)
+
+    def history(self, target: str, environment: str | None, before: int | None = None) -> Page:
+        """Past deploys; `target` may carry a ref; `before` is the number a further page starts below."""
+        name, _, ref = self.config.target(target)
+        only = self.config.environment(name, environment)[0] if environment else None
+        with self._store.read() as connection:
+            found = records.history(connection, name, environment=only, ref=ref or None, before=before, limit=PAGE + 1)
+        older = found[PAGE - 1].number if len(found) > PAGE else None
+        return Page(name, only, ref or None, found[:PAGE], older)
+
+    def diff(self, target: str, environment: str | None) -> Difference:
+        """What is not out yet. Raises the person's errors, NothingLive among them, and TryLater."""
+        name, app, ref = self.config.target(target)
+        place, _ = self.config.environment(name, environment)
+        with self._store.read() as connection:
+            live = records.live(connection, name, place)
+        if live is None:
+            raise NothingLive(name, place)
+        ref = ref or app.default_ref or self._github.default_branch(app.repository)
+        compared = self._github.compare(app.repository, live.sha, ref)
+        if compared is None:
+            raise UnknownRef(app.repository, ref, nearest(ref, self._github.refs(app.repository)))
+        return Difference(name, place, live, ref, compared)
+
+    def _places(self, name: str, app: App, only: str | None, *, recent: int) -> list[Place]:
+        places = []
+        since = self._clock.now() - UNDER_WAY
+        with self._store.read() as connection:
+            for environment in [only] if only else app.environments:
+                past = records.history(connection, name, environment=environment, limit=recent) if recent else []
+                places.append(
+                    Place(
+                        app=name,
+                        repository=app.repository,
+                        environment=environment,
+                        live=records.live(connection, name, environment),
+                        under_way=records.under_way(connection, name, environment, since=since),
+                        recent=[deploy for deploy in past if deploy.finished_at is not None],
+                    )
+                )
+        return places

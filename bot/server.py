@@ -1,0 +1,73 @@
+"""`serve`: the process around the bot, from the environment to exit."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+from collections.abc import Iterator
+from types import FrameType
+
+import structlog
+import uvicorn
+
+from bot import logs
+from bot.app import Bot
+from bot.deploys.config import Config
+from bot.settings import Settings
+from bot.store.engine import Store, only_process
+from bot.store.jobs import release_all
+from bot.store.migrations import migrate
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+GRACE = 2  # seconds for requests under way at the end; each is one insert
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn, ending with 0 when it is told to stop: its own way is to die of the signal once it is done."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        def stop(number: int, _frame: FrameType | None) -> None:
+            logging.getLogger(__name__).info("stopping on signal %s", signal.Signals(number).name)
+            self.should_exit = True
+
+        before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def serve(settings: Settings, config: Config) -> None:
+    """Runs until SIGTERM or SIGINT. Raises StoreError when the database can't be used."""
+    logs.set_up(settings.log_level, settings.secrets())
+    release = only_process(settings.database_url)
+    store = Store(settings.database_url)
+    try:
+        migrate(store)
+        if store.sqlite:  # there is no other process, so whatever is claimed was claimed by one that is gone
+            with store.write() as connection:
+                release_all(connection)
+        bot = Bot(settings, config, store)
+        server = _Server(
+            uvicorn.Config(
+                bot,
+                host=settings.host,
+                port=settings.port,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                lifespan="on",
+                timeout_graceful_shutdown=GRACE,
+            )
+        )
+        server.run()
+        if not server.started:
+            raise SystemExit(1)
+        log.info("stopped")
+    finally:
+        store.close()
+        release()

@@ -1,0 +1,119 @@
+"""The one place that reads environment variables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    Field,
+    ModelWrapValidatorHandler,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class SettingsError(Exception):
+    """The environment can't be used; the message names each variable that is missing or wrong."""
+
+
+def _http_url(value: str) -> str:
+    if not value.startswith(("http://", "https://")):
+        raise ValueError("must start with https:// (or http://)")
+    return value
+
+
+def _with_slash(value: str) -> str:
+    return value if value.endswith("/") else value + "/"
+
+
+def _without_slash(value: str) -> str:
+    return value.rstrip("/")
+
+
+def _database_url(value: str) -> str:
+    if not value.startswith(("sqlite:///", "postgresql://", "postgres://")):
+        raise ValueError("must start with sqlite:/// or postgresql://")
+    return value
+
+
+class Settings(BaseSettings):
+    """What `python -m bot serve` and `check` are told by the environment, and by nothing else."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True)
+
+    slack_bot_token: SecretStr = Field(description="xoxb-…, from OAuth & Permissions of the Slack app")
+    slack_signing_secret: SecretStr | None = Field(None, description="from Basic Information of the Slack app")
+    slack_app_token: SecretStr | None = Field(None, description="xapp-…; when set, Socket Mode")
+    slack_api_url: Annotated[str, AfterValidator(_http_url), AfterValidator(_with_slash)] = "https://slack.com/api/"
+    github_token: SecretStr | None = None
+    github_app_id: int | None = None
+    github_app_private_key: SecretStr | None = Field(None, description="the PEM itself or a path to it")
+    github_api_url: Annotated[str, AfterValidator(_http_url), AfterValidator(_without_slash)] = "https://api.github.com"
+    github_webhook_secret: SecretStr
+    database_url: Annotated[str, AfterValidator(_database_url)] = "sqlite:///shipbot.db"
+    shipbot_config: Path = Path("shipbot.yml")
+    host: str = "0.0.0.0"  # noqa: S104 - a service in a container is reached from outside it
+    port: int = Field(3000, ge=0, le=65535)
+    public_url: Annotated[str, AfterValidator(_http_url), AfterValidator(_without_slash)] | None = None
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _all_at_once(cls, data: dict[str, Any], handler: ModelWrapValidatorHandler[Settings]) -> Settings:
+        """The faults of single variables and of their combinations, together."""
+        faults: list[str] = []
+        settings = None
+        try:
+            settings = handler(data)
+        except ValidationError as error:
+            for item in error.errors():
+                message = "must be set" if item["type"] == "missing" else item["msg"]
+                faults.append(f"{str(item['loc'][0]).upper()}: {message.removeprefix('Value error, ')}")
+        given = {name for name, value in data.items() if value}
+        if not given & {"slack_signing_secret", "slack_app_token"}:
+            faults.append("SLACK_SIGNING_SECRET: must be set (or SLACK_APP_TOKEN, for Socket Mode)")
+        if not given & {"github_token", "github_app_id"}:
+            faults.append("GITHUB_TOKEN: must be set (or GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY)")
+        if "github_app_id" in given and "github_app_private_key" not in given:
+            faults.append("GITHUB_APP_PRIVATE_KEY: must be set when GITHUB_APP_ID is")
+        if "github_app_private_key" in given:
+            try:
+                _pem(str(data["github_app_private_key"]))
+            except OSError as error:
+                faults.append(f"GITHUB_APP_PRIVATE_KEY: neither a PEM nor a file to read ({error.strerror})")
+        if faults or settings is None:
+            raise ValueError("\n".join(faults))
+        return settings
+
+    def secrets(self) -> list[str]:
+        """Every secret there is, so that logs can leave them out."""
+        values = (getattr(self, name) for name in type(self).model_fields)
+        found = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
+        if password := urlsplit(self.database_url).password:
+            found.append(password)
+        return found
+
+    @property
+    def github_app_pem(self) -> str:
+        """The App's private key as PEM text; raises OSError when it names a file that can't be read."""
+        return _pem(self.github_app_private_key.get_secret_value()) if self.github_app_private_key else ""
+
+
+def read_settings() -> Settings:
+    """Settings from the environment; raises SettingsError with every fault at once."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        message = "\n".join(item["msg"].removeprefix("Value error, ") for item in error.errors())
+        raise SettingsError(message) from None
+
+
+def _pem(value: str) -> str:
+    if "PRIVATE KEY" in value:
+        return value.replace("\\n", "\n")  # many hosts keep variables on one line
+    return Path(value).read_text(encoding="utf-8")

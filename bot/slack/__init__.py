@@ -1,0 +1,1 @@
+"""Slack's door: grammar, listeners, conversation, outbox, and every word the bot says."""

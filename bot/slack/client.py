@@ -1,0 +1,165 @@
+"""Slack's Web API as the bot uses it, with Slack's refusals as errors of ours.
+
+https://api.slack.com/web
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from http.client import HTTPException
+from typing import Any
+from urllib.error import HTTPError, URLError
+
+from slack_sdk import WebClient
+from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.web import SlackResponse
+from slack_sdk.webhook import WebhookClient
+
+from bot.deploys.clock import Clock
+from bot.deploys.errors import RateLimited, Unavailable
+from bot.slack.views.text import Message
+
+TIMEOUT = 10  # seconds
+PASSING = frozenset({"internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org"})
+
+# What somebody must mend at Slack first. It is tried again until they have, rather than given up.
+MENDABLE = frozenset("invalid_auth not_authed account_inactive token_revoked token_expired missing_scope".split())
+
+Observer = Callable[[str, float], None]
+
+
+class SlackRefused(Exception):
+    """Slack answers `ok: false`; `code` is its word for why, e.g. `channel_not_found`."""
+
+    def __init__(self, method: str, code: str, needed: str = "") -> None:
+        super().__init__(f"{method}: {code}" + (f" (needs the scope {needed})" if needed else ""))
+        self.method = method
+        self.code = code
+        self.needed = needed
+
+
+class SlackClient:
+    """Posts, updates and looks up. Thread-safe.
+
+    Every method raises SlackRefused, and RateLimited or Unavailable for what passes by itself.
+    """
+
+    def __init__(self, api_url: str, token: str, clock: Clock, observe: Observer | None = None) -> None:
+        self._web = WebClient(token=token, base_url=api_url, timeout=TIMEOUT, user_agent_prefix="shipbot")
+        self._clock = clock
+        self._observe = observe or (lambda outcome, seconds: None)
+
+    def auth(self) -> SlackResponse:
+        """Who this token is (`auth.test`)."""
+        return self._call("auth.test")
+
+    def post(
+        self, channel: str, message: Message, *, thread: str = "", metadata: dict[str, Any] | None = None
+    ) -> tuple[str, str]:
+        """Posts a message; returns its channel and ts."""
+        arguments: dict[str, Any] = {"channel": channel, **_shown(message), **_UNFURL_NOTHING}
+        if thread:
+            arguments["thread_ts"] = thread
+        if metadata:
+            arguments["metadata"] = metadata
+        answer = self._call("chat.postMessage", arguments, writing=True)
+        return answer["channel"], answer["ts"]
+
+    def update(self, channel: str, ts: str, message: Message, *, metadata: dict[str, Any]) -> None:
+        """Replaces what a message says."""
+        self._call("chat.update", {"channel": channel, "ts": ts, "metadata": metadata, **_shown(message)})
+
+    def whisper(self, channel: str, user: str, message: Message, *, thread: str = "") -> None:
+        """A message that only one person sees, and only while they look."""
+        arguments = {"channel": channel, "user": user, **_shown(message)}
+        if thread:
+            arguments["thread_ts"] = thread
+        self._call("chat.postEphemeral", arguments)
+
+    def find(self, channel: str, since: datetime, event_type: str, key: str, value: str) -> str:
+        """The ts of the message with that metadata among those posted since; '' when there is none."""
+        arguments = {
+            "channel": channel,
+            "oldest": str(since.timestamp()),
+            "include_all_metadata": True,
+            "limit": 200,
+        }
+        for message in self._call("conversations.history", arguments)["messages"]:
+            metadata = message.get("metadata") or {}
+            if metadata.get("event_type") == event_type and metadata.get("event_payload", {}).get(key) == value:
+                return str(message["ts"])
+        return ""
+
+    def direct_message(self, user: str) -> str:
+        """The channel of the conversation between a person and the bot."""
+        channel: str = self._call("conversations.open", {"users": user})["channel"]["id"]
+        return channel
+
+    def user_name(self, user: str) -> str:
+        """A person's name as Slack's commands give it."""
+        return str(self._call("users.info", {"user": user})["user"].get("name") or user)
+
+    def respond(self, response_url: str, message: Message, *, replace: bool = False) -> None:
+        """Answers where a command or click came from, to that person alone.
+
+        Works where the bot is no member, for 30 minutes and 5 answers; then SlackRefused.
+        """
+        started = time.perf_counter()
+        try:
+            answer = WebhookClient(response_url, timeout=TIMEOUT).send(
+                text=message.text,
+                blocks=message.blocks,
+                response_type="ephemeral",
+                replace_original=replace,
+            )
+        except (OSError, HTTPException) as error:
+            self._observe("Unavailable", time.perf_counter() - started)
+            raise Unavailable("Slack", type(error).__name__) from error
+        self._observe("ok" if answer.status_code == 200 else str(answer.status_code), time.perf_counter() - started)
+        if answer.status_code == 429:
+            raise RateLimited("Slack", self._after(answer.headers))
+        if answer.status_code >= 500:
+            raise Unavailable("Slack", f"HTTP {answer.status_code}")
+        if answer.status_code != 200:
+            raise SlackRefused("response_url", answer.body[:100])
+
+    def _call(self, method: str, arguments: dict[str, Any] | None = None, *, writing: bool = False) -> SlackResponse:
+        started = time.perf_counter()
+        outcome = "ok"
+        try:
+            return (
+                self._web.api_call(method, json=arguments)
+                if arguments and "blocks" in arguments
+                else (self._web.api_call(method, params=arguments or {}))
+            )
+        except SlackApiError as error:
+            answer = error.response
+            code = str(answer.get("error", "")) if isinstance(answer.data, dict) else ""
+            outcome = code or f"HTTP {answer.status_code}"
+            if answer.status_code == 429 or code == "ratelimited":
+                raise RateLimited("Slack", self._after(answer.headers)) from error
+            if answer.status_code >= 500 or code in PASSING or code in MENDABLE or not code:
+                raise Unavailable("Slack", outcome, ambiguous=writing) from error
+            raise SlackRefused(method, code, str(answer.get("needed") or "")) from error
+        except HTTPError as error:
+            outcome = f"HTTP {error.code}"
+            raise Unavailable("Slack", outcome, ambiguous=writing) from error
+        except (URLError, OSError, HTTPException, SlackClientError, ValueError) as error:
+            outcome = type(error).__name__
+            raise Unavailable("Slack", outcome, ambiguous=writing) from error
+        finally:
+            self._observe(outcome, time.perf_counter() - started)
+
+    def _after(self, headers: Any) -> datetime:
+        value = next((item for key, item in headers.items() if key.lower() == "retry-after"), "")
+        value = value[0] if isinstance(value, list) else value
+        return self._clock.now() + timedelta(seconds=int(value) if str(value).isdigit() else 30)
+
+
+_UNFURL_NOTHING = {"unfurl_links": False, "unfurl_media": False}
+
+
+def _shown(message: Message) -> dict[str, Any]:
+    return {"text": message.text, "blocks": message.blocks}

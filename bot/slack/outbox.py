@@ -1,0 +1,108 @@
+"""Brings cards up to date. A job says which card; what it shows is read when it is sent."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+import structlog
+
+from bot.deploys.model import Deploy
+from bot.slack.client import SlackClient, SlackRefused
+from bot.slack.views import card as views
+from bot.slack.views.text import Links
+from bot.store import records
+from bot.store.engine import Store
+from bot.store.jobs import Job
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+# What Slack says of a room that the bot can't write to (https://api.slack.com/methods/chat.postMessage#errors).
+CLOSED = frozenset(
+    "not_in_channel channel_not_found is_archived restricted_action restricted_action_read_only_channel"
+    " restricted_action_non_threadable_channel restricted_action_thread_only_channel".split()
+)
+GONE = frozenset("message_not_found cant_update_message thread_not_found edit_window_closed".split())
+
+
+class Outbox:
+    """Shows deploys in rooms."""
+
+    def __init__(self, store: Store, slack: SlackClient, links: Links) -> None:
+        self._store = store
+        self._slack = slack
+        self._links = links
+
+    def show(self, job: Job) -> None:
+        """Posts or updates one card and adds what is new to its thread.
+
+        Every step is stored before the next, so that a second run goes on where the first one ended.
+        """
+        data = job.json()
+        number, room = data["deploy"], data["room"]
+        with self._store.read() as connection:
+            deploy = records.deploy(connection, number)
+            row = records.card(connection, number, room)
+        if deploy is None or row is None:
+            return
+        structlog.contextvars.bind_contextvars(deploy=number, room=room)
+        channel, ts = self._card(deploy, row)
+        if ts:
+            self._thread(deploy, row, channel, ts)
+
+    def _card(self, deploy: Deploy, row: sa.Row[Any]) -> tuple[str, str]:
+        channel: str = row.channel
+        ts: str = row.ts
+        message = views.card(deploy, self._links, row.detour)
+        metadata = {"event_type": views.METADATA, "event_payload": {"id": deploy.id, "number": deploy.number}}
+        if ts:
+            try:
+                self._slack.update(channel, ts, message, metadata=metadata)
+                return channel, ts
+            except SlackRefused as refused:
+                if refused.code not in GONE:
+                    raise
+                log.info("card_gone", code=refused.code)
+        elif row.tries:
+            ts = self._posted_already(deploy, channel)
+            if ts:
+                self._remember(deploy, row.room, ts=ts, channel=channel)
+                self._slack.update(channel, ts, message, metadata=metadata)
+                return channel, ts
+        self._remember(deploy, row.room, tries=row.tries + 1)
+        try:
+            channel, ts = self._slack.post(channel, message, metadata=metadata)
+        except SlackRefused as refused:
+            if refused.code not in CLOSED:
+                raise
+            log.warning("room_closed", code=refused.code)
+            if row.detour or not deploy.ours or row.room != deploy.room or not deploy.user_id:
+                return channel, ""  # nobody here asked for it, so nobody is told
+            # The person who asked is told where they can be: in a conversation with the bot.
+            channel = self._slack.direct_message(deploy.user_id)
+            self._remember(deploy, row.room, channel=channel, detour=refused.code)
+            message = views.card(deploy, self._links, refused.code)
+            channel, ts = self._slack.post(channel, message, metadata=metadata)
+        self._remember(deploy, row.room, ts=ts, channel=channel)
+        return channel, ts
+
+    def _posted_already(self, deploy: Deploy, channel: str) -> str:
+        """The ts of a card whose posting was begun and whose answer never came."""
+        since = deploy.asked_at - timedelta(minutes=5)  # clocks differ
+        try:
+            return self._slack.find(channel, since, views.METADATA, "id", deploy.id)
+        except SlackRefused as refused:
+            log.info("card_not_looked_for", code=refused.code)  # a second card is better than none
+            return ""
+
+    def _thread(self, deploy: Deploy, row: sa.Row[Any], channel: str, ts: str) -> None:
+        with self._store.read() as connection:
+            steps = records.steps(connection, deploy.number, after=row.told)
+        for step in steps:
+            self._slack.post(channel, views.line(deploy, step), thread=ts)
+            self._remember(deploy, row.room, told=step.id)
+
+    def _remember(self, deploy: Deploy, room: str, **values: Any) -> None:
+        with self._store.write() as connection:
+            records.update_card(connection, deploy.number, room, **values)

@@ -1,0 +1,177 @@
+"""The words for everything that can stand in a deploy's way: what, why, and the next thing to type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from bot.deploys.errors import PersonError, TryLater, problem_of
+from bot.deploys.model import Problem, short
+from bot.slack.views.text import clock_time, code, listed, name, room
+
+Facts = Mapping[str, Any]
+
+
+def explain(problem: Problem | PersonError | TryLater) -> str:
+    """The sentences for a problem, as mrkdwn."""
+    if not isinstance(problem, Problem):
+        problem = problem_of(problem)
+    return _WORDS[problem.code](problem.facts)
+
+
+def codes() -> set[str]:
+    """The problems that there are words for; a test holds them to the errors there are."""
+    return set(_WORDS)
+
+
+def _near(near: object, names: object, what: str) -> str:
+    """`Did you mean …?`, or what there is when nothing is alike."""
+    alike = [code(str(item)) for item in near] if isinstance(near, list) else []
+    if alike:
+        return f" Did you mean {listed(alike, 'or')}?"
+    known = [code(str(item)) for item in names] if isinstance(names, list) else []
+    if not known:
+        return ""
+    more = f" and {len(known) - 10} more" if len(known) > 10 else ""
+    return f" {what}: {', '.join(known[:10])}{more}."
+
+
+def _unknown_app(facts: Facts) -> str:
+    near = _near(facts["near"], facts["known"], "I know")
+    return f"I know no app {code(facts['name'])}.{near} `/deploy apps` lists them all."
+
+
+def _unknown_environment(facts: Facts) -> str:
+    near = _near(facts["near"], facts["known"], "It has")
+    return f"{name(facts['app'])} has no environment {code(facts['name'])}.{near}"
+
+
+def _no_default_environment(facts: Facts) -> str:
+    names = listed([code(item) for item in facts["known"]], "or")
+    return (
+        f"Where to? {name(facts['app'])} has no environment {code(facts['default'])}, which is the default. "
+        f"Add `to` and one of {names}."
+    )
+
+
+def _unknown_ref(facts: Facts) -> str:
+    near = _near(facts["near"], [], "")
+    missing = "" if near else " Has it been pushed?"
+    return f"{code(facts['repository'])} has no branch, tag or commit {code(facts['name'])}.{near}{missing}"
+
+
+def _wrong_room(facts: Facts) -> str:
+    rooms = listed([room(item) for item in facts["rooms"]], "or")
+    return f"{name(facts['app'])} can't be deployed from here. Ask in {rooms}."
+
+
+def _nothing_live(facts: Facts) -> str:
+    return (
+        f"Nothing of {name(facts['app'])} is live in {name(facts['environment'])} yet, so there is nothing to "
+        f"compare with. `/deploy {facts['app']} to {facts['environment']}` would be the first."
+    )
+
+
+def _not_configured(facts: Facts) -> str:
+    return (
+        f"{name(facts['app'])} or its environment {name(facts['environment'])} was taken out of the config "
+        "before this could go. Nothing was deployed."
+    )
+
+
+def _not_allowed(facts: Facts) -> str:
+    said = f" (it says: {code(facts['message'])})" if facts["message"] else ""
+    return (
+        f"GitHub does not let me do that in {code(facts['repository'])}{said}. My token or app needs the "
+        f"permission *{facts['permission']}* there; whoever runs me can grant it, then ask again."
+    )
+
+
+def _not_found(facts: Facts) -> str:
+    needs = f" with the permission *{facts['permission']}*" if facts["permission"] else ""
+    return (
+        f"GitHub shows me no repository {code(facts['repository'])}. Either the name in the config is wrong, or "
+        f"my token or app has no access to it; it must be granted{needs}."
+    )
+
+
+def _token_refused(facts: Facts) -> str:
+    return (
+        "GitHub refuses my token: it is wrong, expired or revoked. Nothing was deployed. Whoever runs me must "
+        "set a new one; `python -m bot check` tells more."
+    )
+
+
+def _moved(facts: Facts) -> str:
+    where = f" to {code(facts['new_name'])}" if facts["new_name"] else ""
+    return (
+        f"The repository {code(facts['repository'])} was renamed or moved{where}. Its new name must be set in my "
+        "config, then ask again. Nothing was deployed."
+    )
+
+
+def _branch_moved(facts: Facts) -> str:
+    if not facts["head"]:
+        return f"The branch {code(facts['ref'])} is gone. Nothing was deployed."
+    return (
+        f"{code(facts['ref'])} has moved on from {code(short(facts['asked']))} to {code(short(facts['head']))} "
+        "since it was asked for. Nothing was deployed; ask again to deploy what is there now."
+    )
+
+
+def _conflict(facts: Facts) -> str:
+    return (
+        "GitHub could not merge the default branch into this one, since they conflict. Nothing was deployed. "
+        "Merge it by hand, push, and ask again."
+    )
+
+
+def _checks(facts: Facts) -> str:
+    contexts = [f"{code(item[0])} is {_state(item[1])}" for item in facts["contexts"]]
+    which = listed(contexts[:10]) if contexts else "Not every required check is green"
+    more = f" and {len(contexts) - 10} more" if len(contexts) > 10 else ""
+    return (
+        f"GitHub wants green checks first: {which}{more}. Nothing was deployed. Ask again when they are green, "
+        "or force it with `!` behind the app."
+    )
+
+
+def _state(state: str) -> str:
+    return {"pending": "still running", "failure": "red", "error": "red", "missing": "missing"}.get(state, code(state))
+
+
+def _refused(facts: Facts) -> str:
+    said = f": {code(facts['message'], 250)}" if facts["message"] else ""
+    return f"GitHub refused this (HTTP {facts['status']}){said}. Nothing was deployed."
+
+
+def _unavailable(facts: Facts) -> str:
+    why = f" ({code(facts['detail'])})" if facts["detail"] else ""
+    return f"{facts['service']} is not answering{why}. I keep trying; there is nothing you need to do."
+
+
+def _limited(facts: Facts) -> str:
+    until = f" until {clock_time(datetime.fromisoformat(facts['at']))}" if facts["at"] else ""
+    return f"{facts['service']} lets me ask no more{until}. It goes on by itself then."
+
+
+_WORDS: dict[str, Callable[[Facts], str]] = {
+    "UnknownApp": _unknown_app,
+    "UnknownEnvironment": _unknown_environment,
+    "NoDefaultEnvironment": _no_default_environment,
+    "UnknownRef": _unknown_ref,
+    "WrongRoom": _wrong_room,
+    "NothingLive": _nothing_live,
+    "NotConfigured": _not_configured,
+    "NotAllowedByGitHub": _not_allowed,
+    "NotFoundAtGitHub": _not_found,
+    "TokenRefused": _token_refused,
+    "RepositoryMoved": _moved,
+    "BranchMoved": _branch_moved,
+    "MergeConflict": _conflict,
+    "ChecksFailed": _checks,
+    "RequestRefused": _refused,
+    "Unavailable": _unavailable,
+    "RateLimited": _limited,
+}

@@ -1,0 +1,239 @@
+"""Answers to commands, for the one who asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from bot.deploys import states
+from bot.deploys.config import App
+from bot.deploys.errors import PersonError, TryLater, UnknownApp
+from bot.deploys.model import Deploy
+from bot.reader import Difference, Page, Place
+from bot.slack.grammar import BY_NAME, FORMS, Form, ParseError, nearest_form
+from bot.slack.views.card import emoji, state_words
+from bot.slack.views.problems import explain
+from bot.slack.views.text import (
+    Block,
+    Links,
+    Message,
+    actions,
+    button,
+    clock_time,
+    code,
+    context,
+    count,
+    duration,
+    escape,
+    flat,
+    link,
+    name,
+    paragraphs,
+    person,
+    plain,
+    plain_context,
+    room,
+    section,
+)
+
+HISTORY_PAGE = "history_page"
+COMMITS = 20  # subjects that diff lists
+_SHOWN_COMMAND = 120  # characters of a command that are quoted back
+
+
+def help_overview() -> Message:
+    """What can be typed, a line for each form."""
+    lines = [f"`/deploy {escape(form.usage)}`\n{form.summary}" for form in FORMS]
+    blocks = [section("*What I can do.* It works after `/deploy`, after `@shipbot` and in a message to me.")]
+    blocks += paragraphs(lines)
+    blocks.append(context("`/deploy help deploy` tells more of one; `to`, `on` and `in` mean the same."))
+    return Message("What you can type after /deploy: " + ", ".join(form.name for form in FORMS), blocks)
+
+
+def help_topic(topic: str) -> Message:
+    """One form with its examples; the overview for a word that is none."""
+    form = BY_NAME.get(topic.lower()) or nearest_form(topic)
+    if form is None:
+        overview = help_overview()
+        return Message(overview.text, [section(f"I know no command {code(topic)}."), *overview.blocks])
+    lines = [f"*{form.summary}*", f"`/deploy {escape(form.usage)}`"]
+    lines += [f"• `/deploy {escape(example)}`" for example in form.examples]
+    lines += list(form.notes)
+    return Message(f"{form.summary}: /deploy {escape(form.usage)}", paragraphs(lines))
+
+
+def not_understood(error: ParseError) -> Message:
+    """Where a command went wrong, and the nearest one that works."""
+    text = error.text.replace("\n", " ")
+    start = max(0, min(error.start, len(text)))
+    first = max(0, start - _SHOWN_COMMAND // 2)
+    shown = text[first : first + _SHOWN_COMMAND]
+    width = max(1, min(error.end, first + _SHOWN_COMMAND) - start)
+    prefix = "/deploy " if first == 0 else "… "
+    # In a code block; what would close it or start a mention is made harmless.
+    quoted = escape(f"{prefix}{shown}".replace("`", "ʼ"))
+    marker = " " * (len(prefix) + start - first) + "^" * width
+    blocks = [
+        section(f":thinking_face: I expected {escape(error.expected)} here:"),
+        section(f"```{quoted}\n{marker}```"),
+    ]
+    if error.form is not None:
+        blocks.append(section(_try(error.form)))
+    return Message(f"I did not understand that: expected {plain(escape(error.expected))}", blocks)
+
+
+def _try(form: Form) -> str:
+    example = (
+        f", for example `/deploy {escape(form.examples[-1 if form.name == 'help' else 0])}`" if form.examples else ""
+    )
+    return f"This works: `/deploy {escape(form.usage)}`{example}"
+
+
+def problem(error: PersonError | TryLater, *, bare: bool = False) -> Message:
+    """Why something can't be done. `bare`: the person typed no command word, and may have meant one."""
+    words = explain(error)
+    blocks = [section(f"{':hourglass:' if isinstance(error, TryLater) else ':no_entry:'} {words}")]
+    if bare and isinstance(error, UnknownApp) and (form := nearest_form(error.name)) is not None:
+        blocks.append(section(f"Or did you mean the command `{form.name}`? {_try(form)}"))
+    return Message(plain(words), blocks)
+
+
+def gave_up(error: TryLater, length: str) -> Message:
+    """GitHub did not answer for so long that the command is dropped."""
+    words = (
+        f"I tried for {length} and got no further, so I dropped your command. Nothing was deployed; please ask again."
+    )
+    return Message(f"{words} {plain(explain(error))}", [section(f":warning: {words}"), context(explain(error))])
+
+
+def our_fault(reference: str) -> Message:
+    """Something broke on our side. The reference is in the log."""
+    words = (
+        f"Sorry, something broke on my side. Whoever runs me finds it in my log under the reference {code(reference)}."
+    )
+    return Message(plain(words), [section(f":boom: {words}")])
+
+
+def old_button() -> Message:
+    words = "That button is from another version of me and does nothing any more. `/deploy help` says what I can do."
+    return Message(plain(words), [section(words)])
+
+
+def apps(configured: Mapping[str, App], links: Links) -> Message:
+    """The apps and their environments."""
+    lines = []
+    for key, app in configured.items():
+        places = ", ".join(
+            f"{name(place)}" + (f" ({', '.join(environment.aliases)})" if environment.aliases else "")
+            for place, environment in app.environments.items()
+        )
+        repository = link(f"{links.web}/{app.repository}", app.repository)
+        ref = f" · deploys {code(app.default_ref)}" if app.default_ref else ""
+        only = f" · only from {', '.join(room(item) for item in app.rooms)}" if app.rooms else ""
+        lines.append(f"{name(key)} · {repository}{ref}{only}\n     to {places}")
+    return Message(f"{count(len(lines), 'app')}: {', '.join(configured)}", paragraphs(lines))
+
+
+def where(places: Sequence[Place], links: Links) -> Message:
+    """What is live in each environment of one app."""
+    app = places[0].app
+    lines = [f"*What is live of {app}*"]
+    sentences = []
+    for place in places:
+        if place.live is None:
+            lines.append(f":white_circle: {name(place.environment)}: nothing yet")
+            sentences.append(f"nothing in {place.environment}")
+        else:
+            lines.append(f":large_green_circle: {name(place.environment)}: {_live(place.live, links)}")
+            sentences.append(f"{plain(code(place.live.ref))} in {place.environment}")
+        lines += [f"     {emoji(deploy)} on its way: {_short(deploy, links)}" for deploy in place.under_way]
+    return Message(f"{app}: {', '.join(sentences)}", paragraphs(lines))
+
+
+def status(places: Sequence[Place], links: Links, now: datetime) -> Message:
+    """What is under way and how the last deploys went."""
+    lines = []
+    busy = 0
+    for place in places:
+        lines.append(f"{name(place.app)} in {name(place.environment)}")
+        busy += len(place.under_way)
+        for deploy in place.under_way:
+            since = duration(now - deploy.asked_at)
+            lines.append(f"     {emoji(deploy)} {state_words(deploy.state)} for {since}: {_short(deploy, links)}")
+        for deploy in place.recent:
+            ended = _ended(deploy, now)
+            lines.append(f"     {emoji(deploy)} {state_words(deploy.state)}{ended}: {_short(deploy, links)}")
+        if not place.under_way and not place.recent:
+            lines.append("     nothing yet")
+    return Message(f"{count(busy, 'deploy')} under way", paragraphs(lines))
+
+
+def history(page: Page, links: Links, now: datetime) -> Message:
+    """A page of past deploys, with a button to the next."""
+    of = f"*{page.app}*" + (f" at {code(page.ref)}" if page.ref else "")
+    of += f" in {name(page.environment)}" if page.environment else ""
+    if not page.deploys:
+        words = f"No deploys of {of} that I know of."
+        return Message(plain(words), [section(words)])
+    lines = [
+        f"{emoji(deploy)} {_short(deploy, links)} to {name(deploy.environment)}{_ended(deploy, now)}"
+        for deploy in page.deploys
+    ]
+    blocks = paragraphs([f"Deploys of {of}, newest first", *lines])
+    if page.older is not None:
+        value = f"{page.app}\n{page.environment or ''}\n{page.ref or ''}\n{page.older}"
+        blocks.append(actions(button(HISTORY_PAGE, "Older", value)))
+    return Message(f"{count(len(page.deploys), 'deploy')} of {plain(of)}", blocks)
+
+
+def diff(difference: Difference, links: Links) -> Message:
+    """What is not out yet."""
+    compared = difference.compared
+    live = difference.live
+    place = f"*{difference.app}* in {name(difference.environment)}"
+    base = links.commit(live.repository, live.sha)
+    lacks = f" It also lacks {count(compared.behind, 'commit')} that are live." if compared.behind else ""
+    if compared.ahead == 0:
+        words = f"Everything of {code(difference.head_ref)} is out: {place} runs {base}.{lacks}"
+        return Message(plain(words), [section(f":white_check_mark: {words}")])
+    commits = link(compared.url, count(compared.ahead, "commit"))
+    words = f"{commits} of {code(difference.head_ref)} not yet out: {place} runs {base}, live {_since(live)}.{lacks}"
+    blocks: list[Block] = [section(words)]
+    newest = compared.commits[::-1][:COMMITS]
+    if newest:
+        listing = "\n".join(f"{links.commit(live.repository, item.sha)} {code(item.subject, 80)}" for item in newest)
+        blocks += paragraphs(listing.split("\n"))
+    if compared.ahead > len(newest):
+        blocks.append(context(f"and {compared.ahead - len(newest)} older, see {link(compared.url, 'the comparison')}"))
+    authors = sorted({commit.author for commit in compared.commits if commit.author}, key=str.casefold)
+    if authors:
+        more = f" and {len(authors) - 15} more" if len(authors) > 15 else ""
+        blocks.append(plain_context(f"By {', '.join(flat(author, 40) for author in authors[:15])}{more}"))
+    ref = f"{difference.app}/{difference.head_ref}"
+    blocks.append(context(f"{code(f'/deploy {ref} to {difference.environment}', 150)} brings it out"))
+    return Message(plain(words), blocks)
+
+
+def _live(deploy: Deploy, links: Links) -> str:
+    url = f" · {link(deploy.environment_url, 'Open')}" if deploy.environment_url else ""
+    return f"{_short(deploy, links)}, {_since(deploy)}{url}"
+
+
+def _short(deploy: Deploy, links: Links) -> str:
+    """Which one it is, in a few words: ref, commit, number, person. Nobody is mentioned in a listing."""
+    sha = links.commit(deploy.repository, deploy.sha)
+    ref = sha if deploy.sha.startswith(deploy.ref) else f"{code(deploy.ref, 60)} at {sha}"
+    forced = " · forced" if deploy.forced else ""
+    by = code(deploy.user_name, 40) if deploy.user_name else person(deploy.user_id)
+    return f"{ref} · #{deploy.number} by {by}{forced}"
+
+
+def _since(deploy: Deploy) -> str:
+    return f"since {clock_time(deploy.finished_at or deploy.asked_at)}"
+
+
+def _ended(deploy: Deploy, now: datetime) -> str:
+    if deploy.finished_at is None:
+        return f", {state_words(deploy.state).lower()}"
+    failed = f", {state_words(deploy.state).lower()}" if deploy.state in states.FAILED else ""
+    return f"{failed}, {duration(now - deploy.finished_at)} ago"

@@ -1,0 +1,184 @@
+"""Pieces that all views are made of: safe text, links, times, blocks and their limits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+from bot.deploys.model import short
+
+Block = dict[str, Any]
+
+SECTION, CONTEXT_PARTS, BLOCKS = 3000, 10, 50  # Slack's limits
+URL = 3000
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is sent to Slack: `text` for notifications and screen readers, `blocks` for the eye."""
+
+    text: str
+    blocks: list[Block] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Addresses of things at GitHub. `web` is its root for people, e.g. https://github.com."""
+
+    web: str
+
+    def commit(self, repository: str, sha: str) -> str:
+        """A short SHA that leads to its commit."""
+        return link(f"{self.web}/{repository}/commit/{quote(sha)}", short(sha))
+
+
+def escape(text: str) -> str:
+    """Text in which Slack finds no mention, channel or link (https://api.slack.com/reference/surfaces/formatting)."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def flat(text: str, longest: int = 250) -> str:
+    """On one line, without control characters, and cut to `longest` characters."""
+    text = " ".join(re.sub(r"[\x00-\x1f\x7f\u200b-\u200f\u2028-\u202e\u2066-\u2069]+", " ", text).split())
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def code(text: str, longest: int = 100) -> str:
+    """Text from outside in a code span, which it can't leave."""
+    return f"`{escape(flat(text, longest).replace('`', 'ʼ')) or '?'}`"
+
+
+def name(text: str) -> str:
+    """A name in bold when it is one of plain letters, else in a code span."""
+    return f"*{text}*" if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]{0,60}", text) else code(text)
+
+
+def link(url: str, label: str) -> str:
+    """A link with a label of ours; just the label when the address can't be one."""
+    if not url.startswith(("https://", "http://")) or len(url) > URL or re.search(r"[\s<>|]", url):
+        return label
+    return f"<{escape(url)}|{label}>"
+
+
+def person(user_id: str, user_name: str = "") -> str:
+    """A mention of a Slack user, or the name of somebody who is none."""
+    if re.fullmatch(r"[UW][A-Z0-9]+", user_id):
+        return f"<@{user_id}>"
+    return code(user_name) if user_name else "somebody"
+
+
+def room(room_id: str) -> str:
+    return f"<#{room_id}>" if re.fullmatch(r"[CG][A-Z0-9]+", room_id) else code(room_id)
+
+
+def clock_time(moment: datetime) -> str:
+    """A moment in each reader's own time zone."""
+    plain = moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return f"<!date^{int(moment.timestamp())}^{{date_short_pretty}} at {{time}}|{plain}>"
+
+
+def duration(length: timedelta) -> str:
+    """How long, in the two units that matter: `12 s`, `4 min 12 s`, `2 h 5 min`, `3 days 4 h`."""
+    seconds = max(0, round(length.total_seconds()))
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return _two(seconds // 60, "min", seconds % 60, "s")
+    if seconds < 86400:
+        return _two(seconds // 3600, "h", seconds % 3600 // 60, "min")
+    days = seconds // 86400
+    return _two(days, "day" if days == 1 else "days", seconds % 86400 // 3600, "h")
+
+
+def _two(large: int, unit: str, small: int, smaller: str) -> str:
+    return f"{large} {unit} {small} {smaller}" if small else f"{large} {unit}"
+
+
+def count(number: int, thing: str) -> str:
+    """`1 commit`, `3 commits`."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
+def listed(items: Sequence[str], joint: str = "and") -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    if len(items) < 2:
+        return "".join(items)
+    return f"{', '.join(items[:-1])} {joint} {items[-1]}"
+
+
+def section(text: str) -> Block:
+    return {"type": "section", "text": {"type": "mrkdwn", "text": _cut(text)}}
+
+
+def plain_section(text: str) -> Block:
+    """A paragraph of text from outside, shown letter by letter."""
+    return {"type": "section", "text": {"type": "plain_text", "text": flat(text, 600), "emoji": False}}
+
+
+def context(*parts: str) -> Block:
+    """Small print; each part is mrkdwn."""
+    return {
+        "type": "context",
+        "elements": [{"type": "mrkdwn", "text": _cut(part)} for part in parts[:CONTEXT_PARTS]],
+    }
+
+
+def plain_context(text: str) -> Block:
+    """Small print from outside, shown letter by letter."""
+    return {
+        "type": "context",
+        "elements": [{"type": "plain_text", "text": flat(text, 600), "emoji": False}],
+    }
+
+
+def actions(*elements: Block) -> Block:
+    return {"type": "actions", "elements": list(elements)}
+
+
+def link_button(action_id: str, label: str, url: str) -> Block:
+    """A button that opens an address. Slack tells of its clicks too, which are acknowledged and mean nothing."""
+    return {
+        "type": "button",
+        "action_id": action_id,
+        "text": {"type": "plain_text", "text": label, "emoji": True},
+        "url": url,
+    }
+
+
+def button(action_id: str, label: str, value: str) -> Block:
+    return {
+        "type": "button",
+        "action_id": action_id,
+        "text": {"type": "plain_text", "text": label, "emoji": True},
+        "value": value,
+    }
+
+
+def paragraphs(lines: Sequence[str]) -> list[Block]:
+    """Lines as sections, as many in one as Slack lets in and at most 40 sections."""
+    blocks: list[Block] = []
+    held = ""
+    for line in lines:
+        if held and len(held) + len(line) + 1 > SECTION - 100:
+            blocks.append(section(held))
+            held = ""
+        held = f"{held}\n{line}" if held else line
+    if held:
+        blocks.append(section(held))
+    return blocks[:40]
+
+
+def plain(markup: str) -> str:
+    """A line of ours as a sentence for notifications: links and emphasis taken out, still escaped."""
+    text = re.sub(r"<!date\^[^|>]*\|([^>]*)>", r"\1", markup)
+    text = re.sub(r"<https?://[^|>]*\|([^>]*)>", r"\1", text)
+    text = re.sub(r":[a-z_]+:\s*", "", text)
+    return text.replace("*", "").replace("`", "").strip()
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= SECTION else text[: SECTION - 1] + "…"

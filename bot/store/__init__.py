@@ -1,0 +1,1 @@
+"""Tables, records, jobs, migrations: the database arbitrates, and nothing here talks to a network."""

@@ -1,0 +1,151 @@
+"""Transactions on SQLite and PostgreSQL alike.
+
+SQLite allows one writer; writers of this process take turns at a lock instead of at SQLite's busy handler,
+and a second process is kept away from the file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+
+
+class StoreError(Exception):
+    """The database can't be used; the message says why and what to do."""
+
+
+class Bell:
+    """Wakes whoever waits for work. One ring wakes all; a ring with nobody waiting is kept for the next."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._rings = 0
+
+    def ring(self) -> None:
+        with self._condition:
+            self._rings += 1
+            self._condition.notify_all()
+
+    @property
+    def rings(self) -> int:
+        """How often it rang; read it before looking for work, and pass it to `wait` when there was none."""
+        return self._rings
+
+    def wait(self, seen: int, seconds: float) -> None:
+        """Until it rings more often than `seen`, at most `seconds`."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._rings != seen, timeout=seconds)
+
+
+class Store:
+    """The database of one process. Thread-safe.
+
+    `url` is `sqlite:///FILE` or `postgresql://…`; the driver is chosen here.
+    """
+
+    def __init__(self, url: str, *, pool: int = 10) -> None:
+        parsed = sa.make_url(url)
+        self.sqlite = parsed.get_backend_name() == "sqlite"
+        if self.sqlite:
+            self.engine = sa.create_engine(
+                parsed.set(drivername="sqlite+pysqlite"), connect_args={"timeout": 30}, pool_size=pool
+            )
+            event.listen(self.engine, "connect", _set_up_sqlite)
+            event.listen(self.engine, "begin", _begin_sqlite)
+        else:
+            self.engine = sa.create_engine(
+                parsed.set(drivername="postgresql+psycopg"),
+                pool_size=pool,
+                pool_pre_ping=True,
+                connect_args={"connect_timeout": 10},
+            )
+        self._writing = self.engine.execution_options(shipbot_writes=True)
+        self._turn: contextlib.AbstractContextManager[Any] = (
+            threading.Lock() if self.sqlite else contextlib.nullcontext()
+        )
+        self.bell = Bell()
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A transaction that only reads and sees one state of the database."""
+        with self.engine.connect() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """A transaction that is committed at the end, or undone when something is raised.
+
+        No network call belongs inside. When jobs were added in it, the bell rings after the commit.
+        """
+        with self._turn, self._writing.begin() as connection:
+            yield connection
+            added = connection.info.pop("jobs_added", False)
+        if added:
+            self.bell.ring()
+
+    def ready(self) -> bool:
+        """Whether the database answers."""
+        try:
+            with self.engine.connect() as connection:
+                connection.execute(sa.text("SELECT 1"))
+        except sa.exc.SQLAlchemyError:
+            return False
+        return True
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    # The driver's own BEGIN comes too late for a reader and too weak for a writer; see _begin_sqlite.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")  # what is acknowledged survives a power cut
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    # A transaction that reads first and writes later can lose its turn half-way; a writer takes it at once.
+    writes = connection.get_execution_options().get("shipbot_writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def only_process(url: str) -> Callable[[], None]:
+    """Keeps a second process away from a SQLite file for as long as this one lives; returns the release.
+
+    Raises StoreError when another process has it. PostgreSQL takes any number of processes.
+    """
+    parsed = sa.make_url(url)
+    if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
+        return lambda: None
+    import fcntl  # here, since only POSIX systems have it and only SQLite needs it
+
+    path = Path(f"{parsed.database}.lock.pid")
+    try:
+        handle = path.open("a+")
+    except OSError as error:
+        raise StoreError(f"can't write beside the database {parsed.database}: {error.strerror}") from None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        handle.seek(0)
+        holder = handle.read().strip() or "another process"
+        handle.close()
+        raise StoreError(
+            f"{parsed.database} is in use by {holder}: a SQLite file serves one process at a time. "
+            "Stop the other one, or set DATABASE_URL=postgresql://… to run several."
+        ) from None
+    handle.truncate(0)
+    handle.write(f"process {os.getpid()}")
+    handle.flush()
+    return handle.close

@@ -1,0 +1,206 @@
+"""Jobs: rows that say what is still to be done, claimed by one worker at a time.
+
+Inbox (what Slack and GitHub sent), outbox (what is to be shown) and timers are all jobs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from bot.store.schema import jobs
+
+LEASE = timedelta(minutes=2)  # longer than any handler may take; every outward call has a timeout far below
+
+# People wait for the first, rooms watch the second, nobody notices the third.
+FIRST, NORMAL, BACKGROUND = 0, 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job to be stored.
+
+    `delivery`: the sender's own id for it; the same one again is not stored. `subject`: jobs of one subject
+    run one after another, and one that is already ready stands for all that are added meanwhile.
+    `payload`: JSON text.
+    """
+
+    kind: str
+    payload: str = "{}"
+    delivery: str | None = None
+    subject: str | None = None
+    priority: int = NORMAL
+    run_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job as its handler gets it. `attempts` counts this one."""
+
+    id: int
+    kind: str
+    payload: str
+    attempts: int
+    created_at: datetime
+    delivery: str = ""
+    subject: str = ""
+
+    def json(self) -> Any:
+        """The payload, parsed."""
+        return orjson.loads(self.payload)
+
+
+def new_job(kind: str, data: dict[str, Any], **options: Any) -> NewJob:
+    """A job whose payload is `data`; `options` are the other fields of NewJob."""
+    return NewJob(kind, orjson.dumps(data).decode(), **options)
+
+
+def add(connection: sa.Connection, job: NewJob, now: datetime) -> None:
+    """Stores one job. The bell rings when its transaction is committed."""
+    connection.info["jobs_added"] = True
+    row = _row(job, now)
+    if job.subject is None:
+        connection.execute(_insert(connection).on_conflict_do_nothing(index_elements=["delivery"]), row)
+        return
+    # A conflict touches the row that is there: on PostgreSQL that keeps a worker from claiming it before this
+    # transaction is committed, and so from acting on what was true before it.
+    statement = _insert(connection)
+    earlier = sa.case((jobs.c.run_at <= statement.excluded.run_at, jobs.c.run_at), else_=statement.excluded.run_at)
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["subject"],
+            index_where=jobs.c.state == sa.literal_column("'ready'"),
+            set_={"run_at": earlier},
+        ),
+        row,
+    )
+
+
+def add_received(connection: sa.Connection, received: Sequence[NewJob], now: datetime) -> None:
+    """Stores what was received from outside, all in one statement; known deliveries are passed over."""
+    connection.info["jobs_added"] = True
+    rows = [_row(job, now) for job in received]
+    statement = _insert(connection).on_conflict_do_nothing(index_elements=["delivery"]).returning(jobs.c.id)
+    connection.execute(statement, rows)  # with RETURNING, SQLAlchemy sends many rows as one statement
+
+
+def any_due(connection: sa.Connection, now: datetime) -> bool:
+    """Whether there may be something to claim; a look that keeps nobody from writing."""
+    due = sa.select(jobs.c.id).where(jobs.c.state == sa.literal_column("'ready'"), jobs.c.run_at <= now)
+    return connection.execute(due.limit(1)).first() is not None
+
+
+def claim(connection: sa.Connection, worker: str, now: datetime) -> Job | None:
+    """Takes the next job that is due, or None. The claim holds for LEASE."""
+    running = jobs.alias("running")
+    busy = (
+        sa.select(sa.literal(1))
+        .where(running.c.state == sa.literal_column("'running'"), running.c.subject == jobs.c.subject)
+        .exists()
+    )
+    chosen = (
+        sa.select(jobs.c.id)
+        .where(jobs.c.state == sa.literal_column("'ready'"), jobs.c.run_at <= now, ~busy)
+        .order_by(jobs.c.priority, jobs.c.run_at, jobs.c.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    statement = (
+        sa.update(jobs)
+        .where(jobs.c.id == chosen.scalar_subquery())
+        .values(state="running", attempts=jobs.c.attempts + 1, claimed_by=worker, lease_until=now + LEASE)
+        .returning(jobs)
+    )
+    row = connection.execute(statement).one_or_none()
+    if row is None:
+        return None
+    return Job(
+        id=row.id,
+        kind=row.kind,
+        payload=row.payload,
+        attempts=row.attempts,
+        created_at=row.created_at,
+        delivery=row.delivery or "",
+        subject=row.subject or "",
+    )
+
+
+def finish(connection: sa.Connection, job: Job, now: datetime, note: str | None = None) -> None:
+    """The job is done."""
+    _settle(connection, job, state="done", finished_at=now, note=note)
+
+
+def bury(connection: sa.Connection, job: Job, now: datetime, note: str) -> None:
+    """The job can't be done: it becomes a dead letter, kept to be looked at and tried again by hand."""
+    _settle(connection, job, state="dead", finished_at=now, note=note)
+
+
+def put_off(connection: sa.Connection, job: Job, until: datetime, note: str) -> None:
+    """The job is ready again from `until` on; where its subject already has a ready job, that one serves."""
+    if job.subject:
+        twin = sa.select(jobs.c.id).where(jobs.c.subject == job.subject, jobs.c.state == "ready")
+        if connection.execute(twin.with_for_update()).first() is not None:
+            _settle(connection, job, state="done", finished_at=until, note=f"taken over by a newer one; {note}")
+            return
+    connection.info["jobs_added"] = True
+    _settle(connection, job, state="ready", run_at=until, note=note)
+
+
+def release_expired(connection: sa.Connection, now: datetime) -> int:
+    """Makes ready again what a worker claimed and did not finish within its lease; returns how many."""
+    expired = sa.select(jobs).where(jobs.c.state == sa.literal_column("'running'"), jobs.c.lease_until < now)
+    rows = connection.execute(expired.with_for_update(skip_locked=True)).all()
+    for row in rows:
+        lost = Job(row.id, row.kind, row.payload, row.attempts, row.created_at, "", row.subject or "")
+        put_off(connection, lost, now, "its worker went away")
+    return len(rows)
+
+
+def release_all(connection: sa.Connection) -> int:
+    """Makes every claimed job ready again: for the start of the only process of a SQLite database."""
+    last = sa.select(sa.func.max(jobs.c.lease_until)).where(jobs.c.state == "running")
+    far = connection.execute(last).scalar_one()
+    return release_expired(connection, far + timedelta(seconds=1)) if far is not None else 0
+
+
+def counts(connection: sa.Connection) -> dict[tuple[str, str], int]:
+    """How many unfinished jobs there are by (kind, state)."""
+    statement = (
+        sa.select(jobs.c.kind, jobs.c.state, sa.func.count())
+        .where(jobs.c.state.in_(["ready", "running", "dead"]))
+        .group_by(jobs.c.kind, jobs.c.state)
+    )
+    return {(kind, state): number for kind, state, number in connection.execute(statement)}
+
+
+def _insert(connection: sa.Connection) -> Any:
+    return (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(jobs)
+
+
+def _row(job: NewJob, now: datetime) -> dict[str, Any]:
+    return {
+        "kind": job.kind,
+        "state": "ready",
+        "priority": job.priority,
+        "delivery": job.delivery,
+        "subject": job.subject,
+        "payload": job.payload,
+        "created_at": now,
+        "run_at": job.run_at or now,
+        "attempts": 0,
+    }
+
+
+def _settle(connection: sa.Connection, job: Job, **values: Any) -> None:
+    # Only the claim that did the work may settle it: one that outlived its lease has been handed on.
+    connection.execute(
+        sa.update(jobs)
+        .where(jobs.c.id == job.id, jobs.c.state == "running", jobs.c.attempts == job.attempts)
+        .values(claimed_by=None, lease_until=None, **values)
+    )

@@ -1,0 +1,248 @@
+"""Deploys, their timeline and their cards, as rows."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from bot.deploys import states
+from bot.deploys.model import Change, Deploy, Problem, Step
+from bot.store.schema import cards, deploys, facts, timeline
+
+_COLUMNS = [column for column in deploys.c if column.name != "source"]
+
+
+def add_deploy(connection: sa.Connection, source: str, values: dict[str, Any]) -> Deploy | None:
+    """Stores a new deploy and gives it its number; None when `source` has made one already."""
+    defaults = {
+        "hosts": "",
+        "forced": False,
+        "auto_merge": False,
+        "reason": "",
+        "subject": "",
+        "user_id": "",
+        "user_name": "",
+        "room": "",
+        "message_id": "",
+        "thread_id": "",
+        "last_status_id": 0,
+        "description": "",
+        "log_url": "",
+        "environment_url": "",
+    }
+    statement = (
+        _insert(connection, deploys)
+        .values(**{**defaults, **values, "source": source})
+        .on_conflict_do_nothing(index_elements=["source"])
+        .returning(*_COLUMNS)
+    )
+    row = connection.execute(statement).one_or_none()
+    return _deploy(row) if row is not None else None
+
+
+def deploy(connection: sa.Connection, number: int, *, lock: bool = False) -> Deploy | None:
+    """The deploy of that number. `lock` holds it against other writers until the transaction ends."""
+    return _one(connection, deploys.c.number == number, lock=lock)
+
+
+def deploy_by_source(connection: sa.Connection, source: str) -> Deploy | None:
+    return _one(connection, deploys.c.source == source)
+
+
+def deploy_by_deployment(connection: sa.Connection, repository: str, deployment_id: int) -> Deploy | None:
+    """The deploy that GitHub knows under that id."""
+    same = sa.and_(deploys.c.repository == repository, deploys.c.deployment_id == deployment_id)
+    return _one(connection, same, lock=True)
+
+
+def deploy_by_id(connection: sa.Connection, our_id: str) -> Deploy | None:
+    """The deploy whose own id that is."""
+    return _one(connection, deploys.c.id == our_id, lock=True)
+
+
+def update_deploy(connection: sa.Connection, number: int, **values: Any) -> None:
+    """Changes columns of a deploy; a Problem or Change is stored as its facts."""
+    for key, value in values.items():
+        if isinstance(value, Problem):
+            values[key] = value.as_json()
+        elif isinstance(value, Change):
+            values[key] = _change_json(value)
+    connection.execute(sa.update(deploys).where(deploys.c.number == number).values(**values))
+
+
+def history(
+    connection: sa.Connection,
+    app: str,
+    *,
+    environment: str | None = None,
+    ref: str | None = None,
+    before: int | None = None,
+    limit: int,
+) -> list[Deploy]:
+    """Deploys of an app, newest first; `ref` is a ref's name or the start of a SHA; `before` a number."""
+    query = sa.select(*_COLUMNS).where(deploys.c.app == app)
+    if environment is not None:
+        query = query.where(deploys.c.environment == environment)
+    if ref is not None:
+        named = deploys.c.ref == ref
+        if len(ref) >= 7 and all(letter in "0123456789abcdef" for letter in ref.lower()):
+            named = sa.or_(named, deploys.c.sha.startswith(ref.lower(), autoescape=True))
+        query = query.where(named)
+    if before is not None:
+        query = query.where(deploys.c.number < before)
+    return [_deploy(row) for row in connection.execute(query.order_by(deploys.c.number.desc()).limit(limit))]
+
+
+def live(connection: sa.Connection, app: str, environment: str) -> Deploy | None:
+    """The newest success there that GitHub has not called inactive since."""
+    query = (
+        sa.select(*_COLUMNS)
+        .where(
+            deploys.c.app == app,
+            deploys.c.environment == environment,
+            deploys.c.state == sa.literal_column(f"'{states.SUCCESS}'"),
+            deploys.c.inactive_at.is_(None),
+        )
+        .order_by(deploys.c.finished_at.desc(), deploys.c.number.desc())
+        .limit(1)
+    )
+    row = connection.execute(query).one_or_none()
+    return _deploy(row) if row is not None else None
+
+
+def under_way(connection: sa.Connection, app: str, environment: str, *, since: datetime) -> list[Deploy]:
+    """Deploys to an environment that were asked for after `since` and not over; oldest first, at most 50."""
+    query = sa.select(*_COLUMNS).where(
+        deploys.c.app == app,
+        deploys.c.environment == environment,
+        deploys.c.finished_at.is_(None),
+        deploys.c.asked_at > since,
+    )
+    return [_deploy(row) for row in connection.execute(query.order_by(deploys.c.number).limit(50))]
+
+
+def add_step(connection: sa.Connection, number: int, kind: str, key: str, at: datetime, **values: Any) -> bool:
+    """Adds a line to the timeline; False when it is there already."""
+    defaults: dict[str, Any] = {
+        "state": "",
+        "actor": "",
+        "description": "",
+        "log_url": "",
+        "environment_url": "",
+        "late": False,
+    }
+    statement = (
+        _insert(connection, timeline)
+        .values(deploy=number, kind=kind, key=key, at=at, **{**defaults, **values})
+        .on_conflict_do_nothing(index_elements=["deploy", "kind", "key"])
+        .returning(timeline.c.id)
+    )
+    return connection.execute(statement).one_or_none() is not None
+
+
+def steps(connection: sa.Connection, number: int, after: int = 0) -> list[Step]:
+    """The timeline of a deploy in the order it was learned, from behind step `after`."""
+    query = sa.select(timeline).where(timeline.c.deploy == number, timeline.c.id > after).order_by(timeline.c.id)
+    return [
+        Step(
+            id=row.id,
+            deploy=row.deploy,
+            kind=row.kind,
+            at=row.at,
+            state=row.state,
+            actor=row.actor,
+            description=row.description,
+            log_url=row.log_url,
+            environment_url=row.environment_url,
+            late=row.late,
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def add_card(connection: sa.Connection, number: int, room: str, told: int = 0) -> bool:
+    """Gives a deploy a card in a room; False when it has one there."""
+    statement = (
+        _insert(connection, cards)
+        .values(deploy=number, room=room, ts="", channel=room, detour="", told=told, tries=0)
+        .on_conflict_do_nothing(index_elements=["deploy", "room"])
+        .returning(cards.c.room)
+    )
+    return connection.execute(statement).one_or_none() is not None
+
+
+def card(connection: sa.Connection, number: int, room: str) -> sa.Row[Any] | None:
+    """The card's row: ts ('' until posted), channel, detour, told, tries."""
+    query = sa.select(cards).where(cards.c.deploy == number, cards.c.room == room)
+    return connection.execute(query).one_or_none()
+
+
+def card_rooms(connection: sa.Connection, number: int) -> list[str]:
+    """The rooms that show a deploy."""
+    return list(connection.execute(sa.select(cards.c.room).where(cards.c.deploy == number)).scalars())
+
+
+def update_card(connection: sa.Connection, number: int, room: str, **values: Any) -> None:
+    connection.execute(sa.update(cards).where(cards.c.deploy == number, cards.c.room == room).values(**values))
+
+
+def fact(connection: sa.Connection, name: str) -> Any | None:
+    """What was remembered under that name, or None."""
+    return connection.execute(sa.select(facts.c.value).where(facts.c.name == name)).scalar_one_or_none()
+
+
+def facts_like(connection: sa.Connection, prefix: str) -> dict[str, tuple[Any, datetime]]:
+    """Facts whose names start so, with when each was stored."""
+    query = sa.select(facts).where(facts.c.name.startswith(prefix, autoescape=True))
+    return {row.name: (row.value, row.at) for row in connection.execute(query)}
+
+
+def remember(connection: sa.Connection, name: str, value: Any, now: datetime) -> None:
+    """Stores a fact, over an older one of that name."""
+    statement = _insert(connection, facts).values(name=name, value=value, at=now)
+    connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"value": value, "at": now}))
+
+
+def _one(connection: sa.Connection, condition: sa.ColumnElement[bool], *, lock: bool = False) -> Deploy | None:
+    query = sa.select(*_COLUMNS).where(condition)
+    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+    return _deploy(row) if row is not None else None
+
+
+def _insert(connection: sa.Connection, table: sa.Table) -> Any:
+    return (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table)
+
+
+def _deploy(row: sa.Row[Any]) -> Deploy:
+    values = dict(row._mapping)
+    values["problem"] = Problem.from_json(values["problem"])
+    values["change"] = _change(values["change"])
+    return Deploy(**values)
+
+
+def _change_json(change: Change) -> dict[str, Any]:
+    return {
+        "base": change.base,
+        "count": change.count,
+        "url": change.url,
+        "subjects": list(change.subjects),
+        "behind": change.behind,
+        "live_since": change.live_since.isoformat() if change.live_since else None,
+    }
+
+
+def _change(value: dict[str, Any] | None) -> Change | None:
+    if not value:
+        return None
+    since = value["live_since"]
+    return Change(
+        base=value["base"],
+        count=value["count"],
+        url=value["url"],
+        subjects=tuple(value["subjects"]),
+        behind=value["behind"],
+        live_since=datetime.fromisoformat(since) if since else None,
+    )

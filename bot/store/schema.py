@@ -1,0 +1,161 @@
+"""The tables. Their history is in `migrations/`; a test holds the two together."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator
+
+
+class Moment(TypeDecorator[datetime]):
+    """A moment in UTC. Kept without a zone, because SQLite has none; aware on the Python side."""
+
+    impl = sa.DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# 64 bits everywhere; SQLite numbers rows by itself only in a column that is spelt INTEGER.
+Serial = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+# What is still to be done: inbox, outbox and timers alike. A finished row stays until it is swept, so that a
+# delivery that comes again is known.
+jobs = sa.Table(
+    "jobs",
+    metadata,
+    sa.Column("id", Serial, primary_key=True),
+    sa.Column("kind", sa.String(64), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),  # ready | running | done | dead
+    sa.Column("priority", sa.SmallInteger, nullable=False),
+    sa.Column("delivery", sa.String(255)),  # who sent it and under which id; once and never again
+    sa.Column("subject", sa.String(255)),  # jobs of one subject never run at the same time, nor wait in pairs
+    sa.Column("payload", sa.Text, nullable=False),  # JSON
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("run_at", Moment, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("claimed_by", sa.String(64)),
+    sa.Column("lease_until", Moment),
+    sa.Column("finished_at", Moment),
+    sa.Column("note", sa.Text),  # why it was put off, or what it died of
+    sa.UniqueConstraint("delivery"),
+    sqlite_autoincrement=True,
+)
+_ready = jobs.c.state == "ready"
+_running = jobs.c.state == "running"
+sa.Index("ix_jobs_due", jobs.c.priority, jobs.c.run_at, jobs.c.id, sqlite_where=_ready, postgresql_where=_ready)
+sa.Index("ix_jobs_lease", jobs.c.lease_until, sqlite_where=_running, postgresql_where=_running)
+sa.Index("uq_jobs_ready", jobs.c.subject, unique=True, sqlite_where=_ready, postgresql_where=_ready)
+sa.Index("uq_jobs_running", jobs.c.subject, unique=True, sqlite_where=_running, postgresql_where=_running)
+
+deploys = sa.Table(
+    "deploys",
+    metadata,
+    sa.Column("number", Serial, primary_key=True),
+    sa.Column("id", sa.String(36), nullable=False),  # travels in the deployment's payload
+    sa.Column("source", sa.String(255), nullable=False),  # the command or deployment it came from, once
+    sa.Column("origin", sa.String(16), nullable=False),
+    sa.Column("app", sa.String(255), nullable=False),
+    sa.Column("repository", sa.String(255), nullable=False),
+    sa.Column("environment", sa.String(255), nullable=False),
+    sa.Column("ref", sa.Text, nullable=False),
+    sa.Column("sha", sa.String(64), nullable=False),
+    sa.Column("task", sa.Text, nullable=False),
+    sa.Column("hosts", sa.Text, nullable=False),
+    sa.Column("forced", sa.Boolean, nullable=False),
+    sa.Column("auto_merge", sa.Boolean, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("user_id", sa.String(64), nullable=False),
+    sa.Column("user_name", sa.Text, nullable=False),
+    sa.Column("room", sa.String(64), nullable=False),
+    sa.Column("message_id", sa.String(64), nullable=False),
+    sa.Column("thread_id", sa.String(64), nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("asked_at", Moment, nullable=False),
+    sa.Column("deployment_id", sa.BigInteger),
+    sa.Column("created_at", Moment),
+    sa.Column("finished_at", Moment),
+    sa.Column("inactive_at", Moment),
+    sa.Column("last_status_id", sa.BigInteger, nullable=False),
+    sa.Column("description", sa.Text, nullable=False),
+    sa.Column("log_url", sa.Text, nullable=False),
+    sa.Column("environment_url", sa.Text, nullable=False),
+    sa.Column("problem", sa.JSON(none_as_null=True)),
+    sa.Column("change", sa.JSON(none_as_null=True)),
+    sa.UniqueConstraint("id"),
+    sa.UniqueConstraint("source"),
+    sa.UniqueConstraint("repository", "deployment_id"),
+    sa.Index("ix_deploys_place", "app", "environment", "number"),
+    sa.Index("ix_deploys_app", "app", "number"),
+    sqlite_autoincrement=True,
+)
+_live = deploys.c.state == "success"
+sa.Index(
+    "ix_deploys_live",
+    deploys.c.app,
+    deploys.c.environment,
+    deploys.c.finished_at,
+    sqlite_where=_live,
+    postgresql_where=_live,
+)
+
+_open = deploys.c.finished_at.is_(None)
+sa.Index("ix_deploys_open", deploys.c.app, deploys.c.number, sqlite_where=_open, postgresql_where=_open)
+
+# What happened to a deploy, in the order in which we learned of it.
+timeline = sa.Table(
+    "timeline",
+    metadata,
+    sa.Column("id", Serial, primary_key=True),
+    sa.Column("deploy", sa.BigInteger, sa.ForeignKey("deploys.number"), nullable=False),
+    sa.Column("kind", sa.String(32), nullable=False),
+    sa.Column("key", sa.String(255), nullable=False),  # GitHub's status id, or what else makes it one event
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("description", sa.Text, nullable=False),
+    sa.Column("log_url", sa.Text, nullable=False),
+    sa.Column("environment_url", sa.Text, nullable=False),
+    sa.Column("late", sa.Boolean, nullable=False),
+    sa.UniqueConstraint("deploy", "kind", "key"),
+    sa.Index("ix_timeline_deploy", "deploy", "id"),
+    sqlite_autoincrement=True,
+)
+
+# The one message a deploy has in each room that shows it.
+cards = sa.Table(
+    "cards",
+    metadata,
+    sa.Column("deploy", sa.BigInteger, sa.ForeignKey("deploys.number"), primary_key=True),
+    sa.Column("room", sa.String(64), primary_key=True),
+    sa.Column("ts", sa.String(32), nullable=False),  # '' until it is posted
+    sa.Column("channel", sa.String(64), nullable=False),  # where it really is: the room, or a direct message
+    sa.Column("detour", sa.String(64), nullable=False),  # Slack's word for why it is not in the room
+    sa.Column("told", sa.BigInteger, nullable=False),  # the last step of the timeline in its thread
+    sa.Column("tries", sa.Integer, nullable=False),  # posts begun, so that one without an answer is looked for
+)
+
+# Small facts by name, e.g. which repository's past was read.
+facts = sa.Table(
+    "facts",
+    metadata,
+    sa.Column("name", sa.String(255), primary_key=True),
+    sa.Column("value", sa.JSON, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+)

