@@ -1,0 +1,239 @@
+"""Webhooks: what is queued, how it is signed, what is sent again, and what the log says."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import queue
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from urllib.parse import parse_qs
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from bot.playground.github import SimulatedGitHub
+from bot.playground.serving import Served
+from tests.truth import check_github_record, served_github
+
+WEB = "/repos/acme/web"
+SECRET = "s3cret"
+
+
+class Receiver:
+    """Takes webhooks on a real server; answers with the status it is told to."""
+
+    def __init__(self) -> None:
+        self.status = 202
+        self.got: queue.Queue[tuple[dict[str, str], bytes]] = queue.Queue()
+        self.app = Starlette(routes=[Route("/hooks", self._take, methods=["POST"])])
+        self.url = ""
+
+    async def _take(self, request: Request) -> PlainTextResponse:
+        self.got.put((dict(request.headers), await request.body()))
+        return PlainTextResponse("stored", self.status)
+
+    def next(self) -> tuple[dict[str, str], bytes]:
+        return self.got.get(timeout=10)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    one = Receiver()
+    with Served(one.app) as served:
+        one.url = f"{served.url}/hooks"
+        yield one
+
+
+@pytest.fixture
+def github() -> Iterator[SimulatedGitHub]:
+    with served_github(now=lambda: datetime(2030, 5, 6, 9, 0, tzinfo=UTC)) as simulated:
+        simulated.add_user("ana-gh", "Ana Lang")
+        simulated.add_repository("acme/web")
+        yield simulated
+        check_github_record(simulated, refused_too=False)
+
+
+@pytest.fixture
+def http(github: SimulatedGitHub) -> Iterator[httpx.Client]:
+    headers = {"Authorization": f"token {github.token}"}
+    with httpx.Client(base_url=f"{github.url}/api/v3", headers=headers) as client:
+        yield client
+
+
+def events(github: SimulatedGitHub) -> list[str]:
+    return [f"{one.event}.{one.action}" if one.action else one.event for one in github.pending]
+
+
+@pytest.mark.parametrize("content_type", ["json", "form"])
+def test_a_delivery_is_signed_over_its_raw_bytes(github, receiver, content_type):
+    hook = github.add_hook("acme/web", receiver.url, secret=SECRET, content_type=content_type)
+    github.push("acme/web", "main", "Größe & <Form>")
+    assert events(github) == ["ping", "push"]
+    assert github.deliver() == [202, 202]
+    receiver.next()
+    headers, body = receiver.next()
+    signature = hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
+    assert headers["x-hub-signature-256"] == f"sha256={signature}"
+    assert headers["x-github-event"] == "push"
+    assert headers["x-github-hook-id"] == str(hook)
+    assert headers["user-agent"].startswith("GitHub-Hookshot/")
+    if content_type == "form":
+        assert headers["content-type"] == "application/x-www-form-urlencoded"
+        [text] = parse_qs(body.decode())["payload"]
+    else:
+        assert headers["content-type"] == "application/json"
+        text = body.decode()
+    payload = json.loads(text)
+    assert payload["head_commit"]["message"] == "Größe & <Form>"
+    assert payload["repository"]["created_at"] == 1904288400
+    assert payload["organization"]["login"] == "acme"
+
+
+def test_a_hook_gets_what_it_asked_for(github, receiver):
+    github.add_hook("acme/web", receiver.url, secret=SECRET, events=("deployment_status",))
+    number = github.create_deployment("acme/web", "main", payload={"room_id": "C0OPS"})
+    github.report("acme/web", number, "success")
+    assert events(github) == ["ping", "deployment_status.created"]
+    assert github.pending[1].payload["deployment"]["payload"] == {"room_id": "C0OPS"}
+    assert github.pending[1].payload["sender"]["login"] == "deployer"
+
+
+def test_every_event_that_people_and_machines_cause(github, receiver):
+    github.add_hook("acme/web", receiver.url, secret=SECRET)
+    del github.pending[:]
+    sha = github.push("acme/web", "topic", count=2)
+    assert events(github) == ["push"]
+    assert [len(one.payload["commits"]) for one in github.pending] == [2]
+    assert github.pending[0].payload["created"] is True
+    del github.pending[:]
+    github.set_status("acme/web", sha, "ci/build", "success", creator="ci-bot")
+    github.set_check_run("acme/web", sha, "lint", status="queued")
+    github.set_check_run("acme/web", sha, "lint", status="in_progress")
+    github.set_check_run("acme/web", sha, "lint", conclusion="failure")
+    assert events(github) == [
+        "status",
+        "check_run.created",
+        "check_run.completed",
+        "check_suite.completed",
+    ]
+    assert [one["name"] for one in github.pending[0].payload["branches"]] == ["topic"]
+    del github.pending[:]
+    number = github.open_pull_request("acme/web", "topic")
+    github.label("acme/web", number, "preview")
+    github.label("acme/web", number, "preview")
+    github.push("acme/web", "topic")
+    github.set_check_run("acme/web", "topic", "lint")
+    github.unlabel("acme/web", number, "preview")
+    github.close_pull_request("acme/web", number)
+    github.reopen_pull_request("acme/web", number)
+    github.close_pull_request("acme/web", number, merged=True)
+    assert events(github) == [
+        "pull_request.opened",
+        "pull_request.labeled",
+        "push",
+        "pull_request.synchronize",
+        "check_run.completed",
+        "check_suite.completed",
+        "pull_request.unlabeled",
+        "pull_request.closed",
+        "pull_request.reopened",
+        "push",
+        "pull_request.closed",
+    ]
+    assert github.pending[-1].payload["pull_request"]["merged"] is True
+    del github.pending[:]
+    github.tag("acme/web", "v1", sha)
+    github.delete_branch("acme/web", "topic")
+    assert events(github) == ["push", "push"]
+    assert [one.payload["ref"] for one in github.pending] == ["refs/tags/v1", "refs/heads/topic"]
+    assert github.pending[1].payload["deleted"] is True
+
+
+def test_a_test_may_lose_double_and_reorder(github, receiver):
+    github.add_hook("acme/web", receiver.url, secret=SECRET)
+    github.deliver()
+    receiver.next()
+    for message in ("one", "two", "three"):
+        github.push("acme/web", "main", message)
+    one, two, three = github.pending
+    github.pending.remove(one)
+    assert github.deliver(three) == [202]
+    assert github.deliver() == [202]
+    assert github.deliver(three) == [202]
+    guids = [receiver.next()[0]["x-github-delivery"] for _ in range(3)]
+    assert guids == [three.guid, two.guid, three.guid]
+    assert github.pending == []
+    assert len({sent.id for sent in github.deliveries}) == len(github.deliveries) == 4
+
+
+def test_the_log_and_redelivery(github, receiver, http):
+    hook = github.add_hook("acme/web", receiver.url, secret=SECRET)
+    github.deliver()
+    receiver.status = 500
+    github.push("acme/web", "main")
+    assert github.deliver() == [500]
+    failed, ping = http.get(f"{WEB}/hooks/{hook}/deliveries").json()
+    assert (ping["event"], ping["status"], ping["status_code"]) == ("ping", "OK", 202)
+    assert (failed["event"], failed["status_code"], failed["redelivery"]) == ("push", 500, False)
+    assert http.get(f"{WEB}/hooks/{hook}").json()["last_response"]["code"] == 500
+    whole = http.get(f"{WEB}/hooks/{hook}/deliveries/{failed['id']}").json()
+    assert whole["request"]["headers"]["X-GitHub-Delivery"] == failed["guid"]
+    assert whole["response"]["payload"] == "stored"
+    receiver.status = 202
+    again = http.post(f"{WEB}/hooks/{hook}/deliveries/{failed['id']}/attempts")
+    assert (again.status_code, again.json()) == (202, {})
+    assert github.deliver() == [202]
+    newest = http.get(f"{WEB}/hooks/{hook}/deliveries").json()[0]
+    assert (newest["guid"], newest["redelivery"]) == (failed["guid"], True)
+    assert newest["id"] != failed["id"]
+    bodies = [receiver.next()[1] for _ in range(3)]
+    assert bodies[1] == bodies[2]
+
+
+def test_the_log_is_paged_by_cursor(github, receiver, http):
+    hook = github.add_hook("acme/web", receiver.url, secret=SECRET)
+    for _ in range(4):
+        github.push("acme/web", "main")
+    github.deliver()
+    seen, url = [], f"{WEB}/hooks/{hook}/deliveries?per_page=2"
+    while url:
+        answer = http.get(url)
+        seen.append(len(answer.json()))
+        url = answer.links.get("next", {}).get("url")
+    assert seen == [2, 2, 1]
+
+
+def test_hooks_are_listed_without_their_secret_and_can_be_pinged(github, receiver, http):
+    hook = github.add_hook("acme/web", receiver.url, secret=SECRET, events=("push",))
+    [shown] = http.get(f"{WEB}/hooks").json()
+    assert (shown["id"], shown["events"]) == (hook, ["push"])
+    assert shown["config"]["url"] == receiver.url
+    assert SECRET not in json.dumps(shown)
+    assert http.post(f"{WEB}/hooks/{hook}/pings").status_code == 204
+    assert events(github) == ["ping", "ping"]
+    assert http.get(f"{WEB}/hooks/1").status_code == 404
+
+
+def test_nobody_listens(github):
+    with Served(Starlette()) as gone:
+        url = gone.url
+    github.add_hook("acme/web", url, secret=SECRET)
+    assert github.deliver() == [502]
+    assert github.deliveries[0].status == "failed to connect to host"
+
+
+def test_delivering_in_the_background(github, receiver):
+    stop = github.deliver_in_background()
+    github.add_hook("acme/web", receiver.url, secret=SECRET)
+    assert receiver.next()[0]["x-github-event"] == "ping"
+    github.push("acme/web", "main")
+    assert receiver.next()[0]["x-github-event"] == "push"
+    stop()
+    github.push("acme/web", "main")
+    assert events(github) == ["push"]
