@@ -1,0 +1,251 @@
+"""What the check looks at in GitHub: the token or App, each repository of the config, its webhook."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from bot.check.report import Report, at, later
+from bot.deploys.config import App, Config
+from bot.deploys.errors import (
+    NotAllowedByGitHub,
+    NotFoundAtGitHub,
+    PersonError,
+    RepositoryMoved,
+    RequestRefused,
+    TokenRefused,
+    TryLater,
+    UnknownRef,
+)
+from bot.deploys.ports import NewDeployment
+from bot.github.client import GitHubClient
+from bot.github.payloads import EVENTS
+from bot.settings import Settings
+
+WEBHOOKS = "/github/webhooks"
+NEEDED_EVENTS = EVENTS - {"ping"}  # GitHub sends a ping whatever a hook is for
+NO_COMMIT = "0" * 40  # a deployment of it can be asked for and never made, which shows whether it is allowed
+ROLES = ("admin", "maintain", "push", "triage", "pull")
+
+
+def by_repository(config: Config) -> dict[str, list[App]]:
+    """The repositories, each in its first spelling, with the apps in it."""
+    spelt: dict[str, str] = {}
+    found: dict[str, list[App]] = {}
+    for app in config.apps.values():
+        name = spelt.setdefault(app.repository.casefold(), app.repository)
+        found.setdefault(name, []).append(app)
+    return found
+
+
+def look_at_github(
+    report: Report, github: GitHubClient, settings: Settings, config: Config, pings: dict[str, datetime]
+) -> None:
+    """Whether each repository can be seen, deployed and heard of.
+
+    `pings`: when GitHub pinged a webhook, by the repository or organization it named in lower case ('' for an
+    App's).
+    """
+    credentials = "GITHUB_TOKEN" if settings.github_app_id is None else "GITHUB_APP_ID, GITHUB_APP_PRIVATE_KEY"
+    for repository, apps in by_repository(config).items():
+        with report.part(repository):
+            try:
+                installation = _installation(github, repository, settings)
+                _repository(report, github, repository, apps, installation)
+                _Webhooks(report, github, repository, settings, pings).look(installation)
+            except TokenRefused:
+                report.fail(
+                    f"{credentials}: GitHub refuses it as wrong, expired or revoked: make a new one, and see that "
+                    f"it is of the GitHub at {settings.github_api_url}"
+                )
+                return  # it is the same for every repository
+            except PersonError as error:
+                report.fail(f"{repository}: {_github_says(error)}")
+            except TryLater as error:
+                report.fail(f"{repository}: {later(error)}: see that {settings.github_api_url} can be reached")
+
+
+def _installation(github: GitHubClient, repository: str, settings: Settings) -> dict[str, Any] | None:
+    """The App's installation there; None where there is no App but a token."""
+    if settings.github_app_id is None:
+        return None
+    return github.installation(repository, settings.github_app_id, settings.github_app_pem)
+
+
+def _repository(
+    report: Report, github: GitHubClient, repository: str, apps: list[App], installation: dict[str, Any] | None
+) -> None:
+    """Raises what GitHub says to the first thing that can't be done there."""
+    permissions = github.access(repository)
+    default = github.default_branch(repository)
+    for ref in dict.fromkeys(app.default_ref or default for app in apps):
+        if github.commit(repository, ref) is None:
+            report.fail(f"{repository}: it has no {ref}: push it, or mend default_ref in the config")
+    github.past_deployments(repository, 1)
+    try:
+        github.create_deployment(_impossible(repository))
+    except UnknownRef:
+        pass  # it is allowed, and there is no such commit
+    except RequestRefused as error:
+        if error.status != 422:
+            raise
+    if any(place.auto_merge for app in apps for place in app.environments.values()) and not permissions.get("push"):
+        report.warn(f"{repository}: auto_merge is on, and I may not push there: GitHub will refuse to merge")
+    if installation is None:
+        who = f"as {next((role for role in ROLES if permissions.get(role)), 'a guest')}"
+    else:
+        granted = sorted((installation.get("permissions") or {}).items())
+        who = "by the App with " + ", ".join(f"{name}: {level}" for name, level in granted)
+    report.ok(f"{repository}: can be seen and deployed, {who}")
+
+
+def _impossible(repository: str) -> NewDeployment:
+    return NewDeployment(
+        repository=repository,
+        ref=NO_COMMIT,
+        task="deploy",
+        environment="production",
+        auto_merge=False,
+        required_contexts=[],
+        production_environment=False,
+        transient_environment=False,
+        description="",
+        payload={},
+    )
+
+
+def _github_says(error: PersonError) -> str:
+    """A refusal of GitHub's, and what to do about it."""
+    match error:
+        case NotAllowedByGitHub():
+            said = f" ({error.message})" if error.message else ""
+            return f"GitHub does not allow it{said}: grant the token or App {error.permission} there"
+        case NotFoundAtGitHub():
+            return (
+                "GitHub shows me no such repository: mend the name in the config, or give the token or App access "
+                f"to it ({error.permission})"
+            )
+        case RepositoryMoved():
+            return f"it is now called {error.new_name or 'something else'}: write that into the config"
+        case RequestRefused():
+            return f"GitHub refuses (HTTP {error.status}, {error.message}): mend that there, then check again"
+    return f"GitHub refuses ({type(error).__name__}): look at it there, then check again"
+
+
+class _Webhooks:
+    """How GitHub tells the bot of one repository."""
+
+    def __init__(
+        self,
+        report: Report,
+        github: GitHubClient,
+        repository: str,
+        settings: Settings,
+        pings: dict[str, datetime],
+    ) -> None:
+        self._report = report
+        self._github = github
+        self._repository = repository
+        self._owner = repository.partition("/")[0]
+        self._here = settings.public_url
+        self._wanted = f"{settings.public_url or 'https://…'}{WEBHOOKS}"
+        self._pings = pings
+
+    def look(self, installation: dict[str, Any] | None) -> None:
+        """`installation`: of the GitHub App, which may have a webhook for all its repositories."""
+        if installation is not None and set(installation.get("events") or ()) >= NEEDED_EVENTS:
+            self._of_app()
+            return
+        try:
+            hooks = self._github.hooks(self._repository)
+        except (NotAllowedByGitHub, NotFoundAtGitHub):
+            self._unlisted()
+            return
+        ours = [hook for hook in hooks if self._leads_here(_address(hook))]
+        faults = [_hook_fault(hook) for hook in ours]
+        if not ours:
+            self._none([_address(hook) for hook in hooks])
+        elif all(faults):
+            self._report.fail(f"{self._repository}: {faults[0]}")
+        else:
+            self._good(ours[faults.index("")])
+
+    def _leads_here(self, url: str) -> bool:
+        url = url.rstrip("/")
+        return url == self._wanted if self._here is not None else url.endswith(WEBHOOKS)
+
+    def _good(self, hook: dict[str, Any]) -> None:
+        text = f"{self._repository}: the webhook to {_address(hook)} is set up well"
+        if _last_response(hook).get("code") is None:
+            self._report.warn(f"{text}; nothing was delivered yet")
+        else:
+            self._report.ok(f"{text}, and its last delivery arrived")
+
+    def _none(self, elsewhere: list[str]) -> None:
+        pinged = self._pings.get(self._owner.casefold())
+        if pinged is not None:
+            self._report.ok(
+                f"{self._repository}: has no webhook of its own; that of {self._owner} pinged me {at(pinged)}"
+            )
+            return
+        stray = next((url for url in elsewhere if url.rstrip("/").endswith(WEBHOOKS)), None)
+        self._report.fail(
+            f"{self._repository}: {f'its webhook goes to {stray}' if stray else 'no webhook leads to me'}: add one "
+            f"under Settings › Webhooks to {self._wanted} with GITHUB_WEBHOOK_SECRET as its secret and the events "
+            "Deployments and Deployment statuses"
+        )
+
+    def _unlisted(self) -> None:
+        hidden = f"{self._repository}: I may not list its webhooks (that takes Webhooks: read)"
+        times = [
+            self._pings[name.casefold()] for name in (self._repository, self._owner) if name.casefold() in self._pings
+        ]
+        if times:
+            self._report.ok(f"{hidden}, but one pinged me {at(max(times))}")
+        else:
+            self._report.warn(f"{hidden}, and none has pinged me yet: see at GitHub that one leads to {self._wanted}")
+
+    def _of_app(self) -> None:
+        """An App's settings show its address to nobody but their owner, so what came in has to prove it."""
+        pinged = self._pings.get("")
+        text = f"{self._repository}: the App is subscribed to deployments, and its webhook"
+        if pinged is not None:
+            self._report.ok(f"{text} pinged me {at(pinged)}")
+        else:
+            self._report.warn(
+                f"{text} has not pinged me yet: see in the App's settings that it leads to {self._wanted}"
+            )
+
+
+def _address(hook: dict[str, Any]) -> str:
+    return str(hook["config"].get("url", ""))
+
+
+def _last_response(hook: dict[str, Any]) -> dict[str, Any]:
+    return hook.get("last_response") or {}
+
+
+def _hook_fault(hook: dict[str, Any]) -> str:
+    """What keeps a webhook that leads here from working; '' when nothing does.
+
+    https://docs.github.com/en/rest/repos/webhooks#get-a-repository-webhook
+    """
+    url = _address(hook)
+    events = set(hook.get("events") or ())
+    lacking = [] if "*" in events else sorted(NEEDED_EVENTS - events)
+    code = _last_response(hook).get("code")
+    if not hook.get("active"):
+        return f"the webhook to {url} is switched off: tick Active under Settings › Webhooks"
+    if lacking:
+        return f"the webhook to {url} does not send {', '.join(lacking)}: tick them under Settings › Webhooks"
+    if not hook["config"].get("secret"):
+        return f"the webhook to {url} has no secret: set it to GITHUB_WEBHOOK_SECRET"
+    if code == 401:
+        return f"the webhook to {url} is signed with another secret: set it to GITHUB_WEBHOOK_SECRET"
+    if code is not None and not 200 <= code < 300:
+        said = _last_response(hook).get("message") or "no answer"
+        return (
+            f"the last delivery to {url} got {code} ({said}): see that I run and that GitHub can reach me, then "
+            "redeliver it under Settings › Webhooks › Recent Deliveries"
+        )
+    return ""

@@ -1,0 +1,172 @@
+"""`python -m bot check`: what it says of GitHub's repositories, webhooks and Apps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import yaml
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from tests.ops.checking import SMALL, Look, fails, hooked, ping, warns
+from tests.world import WEBHOOK_SECRET, World
+
+
+def test_a_token_that_github_refuses_is_said_once(make_world: Callable[..., World], look: Look) -> None:
+    world = make_world(github_token="ghp_wrong")
+    assert fails(look(world, 1, world.config)) == [
+        "GITHUB_TOKEN: GitHub refuses it as wrong, expired or revoked: make a new one, and see that it is of the "
+        f"GitHub at {world.github.url}/api/v3"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("permission", "named"),
+    [("deployments", "Deployments: read"), ("contents", "Contents: read")],
+)
+def test_permissions_that_the_token_lacks(small: World, look: Look, permission: str, named: str) -> None:
+    del small.github.token_permissions[permission]
+    assert fails(look(small, 1)) == [
+        "acme/web: GitHub does not allow it (Resource not accessible by personal access token): grant the token or "
+        f"App {named} there"
+    ]
+
+
+def test_a_token_that_may_only_read_deployments(small: World, look: Look) -> None:
+    small.github.token_permissions["deployments"] = "read"
+    assert fails(look(small, 1)) == [
+        "acme/web: GitHub does not allow it (Resource not accessible by personal access token): grant the token or "
+        "App Deployments: write there"
+    ]
+
+
+def test_repositories_that_are_not_there(small: World, look: Look) -> None:
+    small.github.rename_repository("acme/web", "acme/site")
+    assert fails(look(small, 1)) == ["acme/web: it is now called acme/site: write that into the config"]
+    assert fails(look(small, 1, SMALL.replace("acme/web", "acme/none"))) == [
+        "acme/none: GitHub shows me no such repository: mend the name in the config, or give the token or App access "
+        "to it (Metadata: read)"
+    ]
+
+
+def test_a_default_ref_that_is_not_there_and_merging_that_is_not_allowed(small: World, look: Look) -> None:
+    config = yaml.safe_load(SMALL)
+    config["apps"]["web"] |= {"default_ref": "trunk", "environments": {"production": {"auto_merge": True}}}
+    small.github.token_permissions["contents"] = "read"
+    lines = look(small, 1, yaml.safe_dump(config))
+    assert fails(lines) == ["acme/web: it has no trunk: push it, or mend default_ref in the config"]
+    assert warns(lines) == ["acme/web: auto_merge is on, and I may not push there: GitHub will refuse to merge"]
+
+
+def test_github_does_not_answer(make_world: Callable[..., World], look: Look) -> None:
+    world = make_world()
+    world.github.fail("GET", "/repos/acme/web", status=503, times=2)
+    lines = look(world, 1, world.config)
+    assert fails(lines) == [
+        f"acme/web: GitHub does not answer (HTTP 503): see that {world.github.url}/api/v3 can be reached"
+    ]
+    assert any(line.startswith("ok    acme/api: can be seen") for line in lines)
+
+
+# Webhooks
+
+
+def test_webhooks_that_would_not_work(small: World, look: Look) -> None:
+    repo = small.github.repository("acme/web")
+    (hook,) = repo.hooks.values()
+    here = f"{small.servers.bot_url}/github/webhooks"
+
+    def fault() -> str:
+        (line,) = fails(look(small, 1))
+        return line.removeprefix("acme/web: ")
+
+    hook.active = False
+    assert fault() == f"the webhook to {here} is switched off: tick Active under Settings › Webhooks"
+    hook.active, hook.events = True, ("push", "deployment")
+    assert fault() == f"the webhook to {here} does not send deployment_status: tick them under Settings › Webhooks"
+    hook.events, hook.secret = ("*",), ""
+    assert fault() == f"the webhook to {here} has no secret: set it to GITHUB_WEBHOOK_SECRET"
+    hook.secret = "something else"
+    assert ping(small) == [401]
+    assert fault() == f"the webhook to {here} is signed with another secret: set it to GITHUB_WEBHOOK_SECRET"
+    hook.secret, hook.target_url = WEBHOOK_SECRET, "http://127.0.0.1:9/github/webhooks"
+    assert ping(small) == [502]
+    assert fault().startswith("the last delivery to http://127.0.0.1:9/github/webhooks got 502 (failed to connect")
+    small.settings = small.settings.model_copy(update={"public_url": small.servers.bot_url})
+    assert fault() == (
+        "its webhook goes to http://127.0.0.1:9/github/webhooks: add one under Settings › Webhooks to "
+        f"{here} with GITHUB_WEBHOOK_SECRET as its secret and the events Deployments and Deployment statuses"
+    )
+    repo.hooks.clear()
+    assert fault().startswith(f"no webhook leads to me: add one under Settings › Webhooks to {here} with")
+
+
+def test_a_webhook_that_was_never_used(make_world: Callable[..., World], look: Look) -> None:
+    world = make_world(config=SMALL)
+    here = f"{world.servers.bot_url}/github/webhooks"
+    assert warns(look(world, 0)) == [f"acme/web: the webhook to {here} is set up well; nothing was delivered yet"]
+
+
+def test_the_webhook_of_an_organization_shows_by_its_ping(small: World, look: Look) -> None:
+    repo = small.github.repository("acme/web")
+    (hook,) = repo.hooks.values()
+    with small.github.change():
+        small.github._queue(repo, hook, "ping", {"zen": "Keep it simple.", "organization": {"login": "Acme"}})
+    small.deliver()
+    repo.hooks.clear()
+    assert look(small, 0)[-1] == (
+        "ok    acme/web: has no webhook of its own; that of acme pinged me on 2026-03-02 at 09:00 UTC"
+    )
+
+
+def test_webhooks_that_the_token_may_not_list(make_world: Callable[..., World], look: Look) -> None:
+    world = make_world(config=SMALL)
+    del world.github.token_permissions["repository_hooks"]
+    hidden = "acme/web: I may not list its webhooks (that takes Webhooks: read)"
+    assert warns(look(world, 0)) == [
+        f"{hidden}, and none has pinged me yet: see at GitHub that one leads to https://…/github/webhooks"
+    ]
+    hooked(world)
+    assert look(world, 0)[-1] == f"ok    {hidden}, but one pinged me on 2026-03-02 at 09:00 UTC"
+
+
+# A GitHub App
+
+
+@pytest.fixture(scope="module")
+def keys() -> tuple[str, str]:
+    """A private key and its public one, as PEM."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return private.decode(), public.decode()
+
+
+def test_a_github_app(make_world: Callable[..., World], look: Look, keys: tuple[str, str]) -> None:
+    private, public = keys
+    world = make_world(config=SMALL, github_token=None, github_app_id=77, github_app_private_key=private)
+    world.github.app_id, world.github.app_public_key = 77, public
+    world.github.token_permissions.clear()
+    world.github.token_permissions.update({"metadata": "read", "contents": "read", "deployments": "write"})
+    lines = look(world, 0)
+    assert lines[-2:] == [
+        "ok    acme/web: can be seen and deployed, by the App with contents: read, deployments: write, metadata: read",
+        "warn  acme/web: the App is subscribed to deployments, and its webhook has not pinged me yet: see in the "
+        "App's settings that it leads to https://…/github/webhooks",
+    ]
+    world.github.token_permissions["deployments"] = "read"
+    assert fails(look(world, 1)) == [
+        "acme/web: GitHub does not allow it (Resource not accessible by integration): grant the token or App "
+        "Deployments: write there"
+    ]
+
+
+def test_a_github_app_that_github_does_not_know(
+    make_world: Callable[..., World], look: Look, keys: tuple[str, str]
+) -> None:
+    world = make_world(config=SMALL, github_token=None, github_app_id=78, github_app_private_key=keys[0])
+    (fault,) = fails(look(world, 1))
+    assert fault.startswith("GITHUB_APP_ID, GITHUB_APP_PRIVATE_KEY: GitHub refuses it as wrong, expired or revoked")
