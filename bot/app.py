@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
@@ -53,9 +53,9 @@ class Bot:
         reader = Reader(store, self.github, config, self.clock)
         self._conversation = Conversation(self.service, reader, self.slack, links, self.clock)
         self._outbox = Outbox(store, self.slack, links)
-        self.workers = Workers(store, self.clock, self.metrics, self._handlers(), self._apologise)
-        self._scheduler = Scheduler(store.bell.ring, self._sweep)
         self._intake = Intake(store, self.clock)
+        self.workers = Workers(store, self.clock, self.metrics, self._handlers(), self._apologise, self._intake.pressed)
+        self._scheduler = Scheduler(store.bell.ring, self._sweep)
         bot_token = settings.slack_bot_token.get_secret_value()
         bolt = build_app(self._intake, bot_token)
         self._routes: dict[str, App] = {
@@ -170,8 +170,14 @@ class Bot:
     def _count_state(self, app: str, environment: str, state: str) -> None:
         self.metrics.deploys.labels(app, environment, state).inc()
 
-    def _counter(self, source: str) -> Any:
-        return lambda status: self.metrics.received.labels(source, status).inc()
+    def _counter(self, source: str) -> Callable[[str], None]:
+        answers: dict[str, Any] = {}  # finding a label's counter costs more than counting
+
+        def count(status: str) -> None:
+            counter = answers.get(status) or answers.setdefault(status, self.metrics.received.labels(source, status))
+            counter.inc()
+
+        return count
 
     async def _healthz(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         await answer(send, 200, "ok")

@@ -17,14 +17,13 @@ def set_up(level: str, secrets: Iterable[str]) -> None:
 
     `secrets` never appear in one, however they came there.
     """
-    hide = _Hide([secret for secret in secrets if len(secret) >= 4])
+    hide = _Hide(sorted({secret for secret in secrets if len(secret) >= 4}, key=len, reverse=True))
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
-        hide,
     ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -73,4 +72,6 @@ class _Hide:
             return {key: self._hidden(item) for key, item in value.items()}
         elif isinstance(value, list | tuple):
             return [self._hidden(item) for item in value]
+        elif not isinstance(value, bool | int | float | None):
+            return self._hidden(repr(value))  # as it would be written down
         return value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import signal
+import sys
 from collections.abc import Iterator
 from types import FrameType
 
@@ -13,14 +14,16 @@ import uvicorn
 
 from bot import logs
 from bot.app import Bot
+from bot.deploys.clock import SystemClock
 from bot.deploys.config import Config
 from bot.settings import Settings
 from bot.store.engine import Store, only_process
-from bot.store.jobs import release_all
+from bot.store.jobs import release_all, release_expired
 from bot.store.migrations import migrate
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
+TURN = 0.001  # seconds that a thread computes before another gets its turn
 GRACE = 2  # seconds for requests under way at the end; each is one insert
 
 
@@ -41,16 +44,27 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
 
+def _stopped_early(_number: int, _frame: FrameType | None) -> None:
+    """Told to stop while it was still starting: there is nothing to finish."""
+    raise SystemExit(0)
+
+
 def serve(settings: Settings, config: Config) -> None:
     """Runs until SIGTERM or SIGINT. Raises StoreError when the database can't be used."""
+    signal.signal(signal.SIGTERM, _stopped_early)
+    # The door's loop and the workers' threads share one interpreter; a turn of 5 ms, Python's own measure, is as
+    # long as the door takes for twenty requests.
+    sys.setswitchinterval(TURN)
     logs.set_up(settings.log_level, settings.secrets())
     release = only_process(settings.database_url)
     store = Store(settings.database_url)
     try:
         migrate(store)
-        if store.sqlite:  # there is no other process, so whatever is claimed was claimed by one that is gone
-            with store.write() as connection:
+        with store.write() as connection:
+            if store.sqlite:  # there is no other process, so whatever is claimed was claimed by one that is gone
                 release_all(connection)
+            else:
+                release_expired(connection, SystemClock().now())
         bot = Bot(settings, config, store)
         server = _Server(
             uvicorn.Config(
@@ -61,6 +75,7 @@ def serve(settings: Settings, config: Config) -> None:
                 access_log=False,
                 server_header=False,
                 lifespan="on",
+                ws="none",  # an Upgrade is passed over, not answered with 500
                 timeout_graceful_shutdown=GRACE,
             )
         )

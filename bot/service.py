@@ -141,8 +141,8 @@ class Service:
         try:
             created = self._create(deploy, look_first=attempt > 1)
         except UnknownRef:
-            near = nearest(deploy.ref, self._github.refs(deploy.repository))
-            self._end(number, states.REFUSED, problem_of(UnknownRef(deploy.repository, deploy.ref, near)))
+            unknown = self._unknown_ref(deploy.repository, deploy.ref)
+            self._end(number, states.REFUSED, problem_of(unknown))
             return
         except TryLater as error:
             if self._clock.now() - deploy.asked_at >= GIVE_UP:
@@ -155,7 +155,8 @@ class Service:
             return
         with self._store.write() as connection:
             current = self._locked(connection, number)
-            values: dict[str, Any] = {"deployment_id": created.id, "problem": None}
+            # A branch that moved in the very moment went out as it was then: GitHub's record is the truth.
+            values: dict[str, Any] = {"deployment_id": created.id, "sha": created.sha, "problem": None}
             if current.created_at is None:
                 values["created_at"] = created.created_at
             if current.state in (states.ASKED, states.LOST):  # else a webhook was quicker than the answer
@@ -171,7 +172,10 @@ class Service:
             before = records.live(connection, deploy.app, deploy.environment)
         if before is None or before.number >= number:
             return
-        compared = self._github.compare(deploy.repository, before.sha, deploy.sha)
+        try:
+            compared = self._github.compare(deploy.repository, before.sha, deploy.sha)
+        except PersonError:
+            return  # the card says what GitHub refuses where it matters; this line it can do without
         if compared is None:
             return
         change = Change(
@@ -200,12 +204,18 @@ class Service:
                 return self._take_in(deployment, (status,), announce=True)
 
     def read_past(self, repository: str) -> None:
-        """Reads what was deployed before this bot came, once for each repository, without telling rooms."""
+        """Reads what was deployed before this bot came, once for each repository, without telling rooms.
+
+        A repository that GitHub does not let us read is left for the next start; `check` says what it lacks.
+        """
         fact = f"past:{repository}"
         with self._store.read() as connection:
             if records.fact(connection, fact) is not None:
                 return
-        past = list(self._github.past_deployments(repository, PAST_DEPLOYMENTS))
+        try:
+            past = list(self._github.past_deployments(repository, PAST_DEPLOYMENTS))
+        except PersonError:
+            return
         for deployment, statuses in reversed(past):
             self._take_in(deployment, sorted(statuses, key=lambda status: status.id), announce=False)
         with self._store.write() as connection:
@@ -228,8 +238,15 @@ class Service:
     def _commit(self, repository: str, ref: str) -> Commit:
         commit = self._github.commit(repository, ref)
         if commit is None:
-            raise UnknownRef(repository, ref, nearest(ref, self._github.refs(repository)))
+            raise self._unknown_ref(repository, ref)
         return commit
+
+    def _unknown_ref(self, repository: str, ref: str) -> UnknownRef:
+        try:
+            names = self._github.refs(repository)
+        except (PersonError, TryLater):
+            names = []  # the near names are a help, and no reason to say something else
+        return UnknownRef(repository, ref, nearest(ref, [name for name in names if name != ref]))
 
     # creating
 
@@ -242,7 +259,7 @@ class Service:
                     return found
             if deploy.auto_merge:
                 head = self._github.branch_head(deploy.repository, deploy.ref)
-                if head is not None and look_first and deploy.sha in head.parents:
+                if head is not None and look_first and self._is_merge(deploy, head):
                     deploy = self._merged(deploy, head)  # the answer that told of the merge was lost
                 elif head is None or head.sha != deploy.sha:
                     raise BranchMoved(deploy.ref, deploy.sha, head.sha if head else "")
@@ -250,7 +267,7 @@ class Service:
             if not isinstance(created, Merged):
                 return created
             head = self._github.branch_head(deploy.repository, deploy.ref)
-            if head is None or deploy.sha not in head.parents:
+            if head is None or not self._is_merge(deploy, head):
                 raise BranchMoved(deploy.ref, deploy.sha, head.sha if head else "")
             deploy = self._merged(deploy, head)
         raise Unavailable("GitHub", "the default branch moves faster than it can be merged")
@@ -299,6 +316,17 @@ class Service:
             raise NotConfigured(deploy.app, deploy.environment)
         return environment
 
+    def _is_merge(self, deploy: Deploy, head: Commit) -> bool:
+        """Whether `head` is the commit that was asked for with the default branch merged in, and nothing else.
+
+        A commit that somebody pushed on top has that commit for a parent too, and nobody asked for it.
+        """
+        if len(head.parents) != 2 or head.parents[0] != deploy.sha:
+            return False
+        default = self._github.default_branch(deploy.repository)
+        compared = self._github.compare(deploy.repository, default, head.parents[1])
+        return compared is not None and compared.ahead == 0
+
     def _merged(self, deploy: Deploy, head: Commit) -> Deploy:
         """GitHub merged the default branch into the ref: the merge commit is what goes out now."""
         with self._store.write() as connection:
@@ -318,7 +346,8 @@ class Service:
     def _note(self, number: int, problem: Problem) -> None:
         """The deploy stands still for now; its card says why."""
         with self._store.write() as connection:
-            self._locked(connection, number)
+            if self._locked(connection, number).state != states.ASKED:
+                return  # a webhook was quicker: GitHub has it after all
             records.update_deploy(connection, number, problem=problem)
             self._show(connection, number)
 
@@ -344,7 +373,9 @@ class Service:
                     return None
                 deploy = self._adopt(connection, told, app)
             if deploy.deployment_id is None:
-                records.update_deploy(connection, deploy.number, deployment_id=told.id, created_at=told.created_at)
+                records.update_deploy(
+                    connection, deploy.number, deployment_id=told.id, sha=told.sha, created_at=told.created_at
+                )
                 if deploy.state in (states.ASKED, states.LOST):
                     records.update_deploy(
                         connection, deploy.number, state=states.CREATED, problem=None, finished_at=None
@@ -417,7 +448,7 @@ class Service:
             description=status.description,
             log_url=status.log_url,
             environment_url=status.environment_url,
-            late=not newer or deploy.final,
+            late=deploy.final or not (newer or states.is_final(status.state)),
         )
         if not fresh:
             return deploy

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -15,6 +15,8 @@ from pydantic import (
     model_validator,
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PEM_MARK = "PRIVATE KEY-----"
 
 
 class SettingsError(Exception):
@@ -38,6 +40,12 @@ def _without_slash(value: str) -> str:
 def _database_url(value: str) -> str:
     if not value.startswith(("sqlite:///", "postgresql://", "postgres://")):
         raise ValueError("must start with sqlite:/// or postgresql://")
+    if value in ("sqlite:///", "sqlite:///:memory:"):
+        raise ValueError("must name a file after sqlite:///, since what is in memory is lost")
+    try:
+        urlsplit(value).port  # noqa: B018 - raises for what is none
+    except ValueError:  # its words would show a piece of a password
+        raise ValueError("can't be read; in a password, write what is no letter or digit as %XX") from None
     return value
 
 
@@ -83,9 +91,12 @@ class Settings(BaseSettings):
             faults.append("GITHUB_APP_PRIVATE_KEY: must be set when GITHUB_APP_ID is")
         if "github_app_private_key" in given:
             try:
-                _pem(str(data["github_app_private_key"]))
+                pem = _pem(str(data["github_app_private_key"]))
             except OSError as error:
                 faults.append(f"GITHUB_APP_PRIVATE_KEY: neither a PEM nor a file to read ({error.strerror})")
+            else:
+                if PEM_MARK not in pem:
+                    faults.append("GITHUB_APP_PRIVATE_KEY: there is no private key in that file")
         if faults or settings is None:
             raise ValueError("\n".join(faults))
         return settings
@@ -94,9 +105,12 @@ class Settings(BaseSettings):
         """Every secret there is, so that logs can leave them out."""
         values = (getattr(self, name) for name in type(self).model_fields)
         found = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
-        if password := urlsplit(self.database_url).password:
-            found.append(password)
-        return found
+        database = urlsplit(self.database_url)
+        for password in (database.password, *parse_qs(database.query).get("password", ())):
+            if password:
+                found += [password, unquote(password)]
+        # A key is many lines, and may be shown one by one.
+        return found + [line for line in self.github_app_pem.splitlines() if line and "-----" not in line]
 
     @property
     def github_app_pem(self) -> str:
@@ -114,6 +128,6 @@ def read_settings() -> Settings:
 
 
 def _pem(value: str) -> str:
-    if "PRIVATE KEY" in value:
+    if PEM_MARK in value:
         return value.replace("\\n", "\n")  # many hosts keep variables on one line
-    return Path(value).read_text(encoding="utf-8")
+    return Path(value).read_text(encoding="utf-8", errors="replace")

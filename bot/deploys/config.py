@@ -10,10 +10,20 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StrictBool,
+    StringConstraints,
+    ValidationError,
+)
+from pydantic_core import ErrorDetails
 
 from bot.deploys.errors import NoDefaultEnvironment, UnknownApp, UnknownEnvironment, WrongRoom
 from bot.deploys.nearest import nearest
@@ -32,13 +42,12 @@ def _not_reserved(name: str) -> str:
     return name
 
 
-Name = Annotated[
-    str,
-    StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._{}-]{0,99}$"),
-    AfterValidator(_not_reserved),
-]
-Room = Annotated[str, StringConstraints(pattern=r"^[CGD][A-Z0-9]{2,}$")]
-Repository = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}$")]
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._{}-]{0,99}$"
+ROOM = r"^[CGD][A-Z0-9]{2,}$"
+REPOSITORY = r"^[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}$"
+Name = Annotated[str, StringConstraints(pattern=NAME), AfterValidator(_not_reserved)]
+Room = Annotated[str, StringConstraints(pattern=ROOM)]
+Repository = Annotated[str, StringConstraints(pattern=REPOSITORY)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=250)]
 
 
@@ -65,11 +74,11 @@ class Environment(_Strict):
     required_contexts: tuple[Text, ...] | None = Field(
         None, description="checks GitHub must see green; none given: all that ever reported; []: none"
     )
-    auto_merge: bool = Field(False, description="let GitHub merge the default branch into the branch first")
-    production_environment: bool | None = Field(
+    auto_merge: StrictBool = Field(False, description="let GitHub merge the default branch into the branch first")
+    production_environment: StrictBool | None = Field(
         None, description="end users work with it; none given: true for the one named production"
     )
-    transient_environment: bool = Field(False, description="it will be gone some day")
+    transient_environment: StrictBool = Field(False, description="it will be gone some day")
 
 
 class App(_Strict):
@@ -79,7 +88,7 @@ class App(_Strict):
     default_ref: Text | None = Field(None, description="none: the repository's default branch")
     rooms: tuple[Room, ...] = Field((), description="where it may be deployed from; none: anywhere")
     announce: tuple[Announcement, ...] = ()
-    payload: dict[str, Any] = Field({}, description="handed to deployers under payload.config")
+    payload: dict[str, JsonValue] = Field({}, description="handed to deployers under payload.config")
     environments: dict[Name, Environment] = Field(min_length=1)
 
 
@@ -197,11 +206,12 @@ class ConfigError(Exception):
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML in which `on` is a word, as it is since version 1.2, and only `true` and `false` are truths."""
+    """YAML in which `on` is a word, as it is since version 1.2, only `true` and `false` are truths, and a date is
+    text, as it is in the JSON that payloads become."""
 
 
 _Loader.yaml_implicit_resolvers = {
-    letter: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
+    letter: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":bool", ":timestamp"))]
     for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 _Loader.add_implicit_resolver(
@@ -212,20 +222,27 @@ _Loader.add_implicit_resolver(
 def read_config(text: str) -> Config:
     """Config from YAML text; raises ConfigError with every fault, its path and its line."""
     try:
+        return _read(text)
+    except RecursionError:  # an alias inside what it stands for
+        raise ConfigError([Fault("", "something in it holds itself, or is nested without end")]) from None
+
+
+def _read(text: str) -> Config:
+    try:
         node = yaml.compose(text, Loader=_Loader)
         raw = yaml.load(text, Loader=_Loader)  # noqa: S506 - _Loader is a SafeLoader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         raise ConfigError([Fault("", f"not YAML: {error.problem}", mark.line + 1 if mark else 0)]) from None
     except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError([Fault("", f"not YAML: {error}")]) from None
+        raise ConfigError([Fault("", f"not YAML: {' '.join(str(error).split())}")]) from None
     faults = [Fault(path, "is there twice", line) for path, line in _repeated_keys(node, ())]
     try:
         config = Config.model_validate(raw if raw is not None else {})
     except ValidationError as error:
         lines = dict(_lines(node, ()))
-        faults += [_fault(item["loc"], item["msg"], item["type"], lines) for item in error.errors()]
-        raise ConfigError(faults) from None
+        faults += [_fault(item, lines) for item in error.errors()]
+        raise ConfigError(sorted(faults, key=lambda fault: fault.line)) from None
     faults += list(_contradictions(config, dict(_lines(node, ()))))
     if faults:
         raise ConfigError(faults)
@@ -260,14 +277,32 @@ def _contradictions(config: Config, lines: dict[tuple[str, ...], int]) -> Iterat
             yield Fault(f"apps.{name}", f"differs from {first} only in case", line)
 
 
-def _fault(loc: tuple[int | str, ...], message: str, kind: str, lines: dict[tuple[str, ...], int]) -> Fault:
-    path = tuple(str(part) for part in loc if part != "[key]")
+def _fault(error: ErrorDetails, lines: dict[tuple[str, ...], int]) -> Fault:
+    path = tuple(str(part) for part in error["loc"] if part != "[key]")
     line = 0
     for length in range(len(path), 0, -1):
         if line := lines.get(path[:length], 0):
             break
-    words = {"extra_forbidden": "no such key", "missing": "must be given"}
-    return Fault(".".join(path), words.get(kind, message.removeprefix("Value error, ")), line)
+    words = _WORDS.get(error["type"]) or _PATTERNS.get(error.get("ctx", {}).get("pattern", ""))
+    return Fault(".".join(path), words or error["msg"].removeprefix("Value error, "), line)
+
+
+_WORDS = {
+    "bool_type": "must be true or false",
+    "dict_type": "must hold keys and values ({} for none)",
+    "extra_forbidden": "no such key",
+    "missing": "must be given",
+    "model_type": "must hold keys and values ({} for none)",
+    "string_too_short": "must not be empty",
+    "string_type": "must be text",
+    "too_short": "must not be empty",
+    "tuple_type": "must be a list",
+}
+_PATTERNS = {
+    NAME: "must be a name of letters, digits and ._{}- that starts with a letter or digit",
+    ROOM: "must be the id of a Slack conversation, such as C0123ABCD (at the bottom of its details in Slack)",
+    REPOSITORY: "must be a repository, such as acme/web",
+}
 
 
 def _lines(node: yaml.Node | None, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], int]]:

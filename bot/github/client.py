@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import requests
 from github import Auth, Github, GithubException, GithubIntegration
@@ -53,7 +53,7 @@ READ_AGAIN = Retry(
     redirect=False,
 )
 REFS = 3  # pages of a hundred, of branches and of tags, in which a name that is alike is looked for
-DEPLOYMENTS_PAGE = 100
+PAGE = 100  # of a list; GitHub's limit
 SECONDARY_WAIT = timedelta(minutes=1)  # what GitHub asks for when it names no time
 
 Observer = Callable[[str, float], None]
@@ -110,7 +110,10 @@ class GitHubClient:
             return None
         with self._asking(repository, "Contents: read") as found:
             try:
-                raw = found.compare(base, head).raw_data
+                # Asked without a page (PyGithub always names one) it lists the newest 250 commits, not the oldest.
+                # https://docs.github.com/en/rest/commits/commits#compare-two-commits
+                url = f"{found.url}/compare/{quote(base)}...{quote(head)}"
+                _, raw = found.requester.requestJsonAndCheck("GET", url)
             except GithubException as error:
                 if error.status in (404, 422):
                     return None
@@ -147,18 +150,18 @@ class GitHubClient:
 
     def find_deployment(self, repository: str, environment: str, task: str, our_id: str) -> Deployment | None:
         with self._asking(repository, "Deployments: read") as found:
-            newest = islice(found.get_deployments(environment=environment, task=task), DEPLOYMENTS_PAGE)
-            for deployment in _readable(repository, newest):
-                if deployment.our_id == our_id:
-                    return deployment
-        return None
+            newest = _page(found, "deployments", PAGE, environment=environment, task=task)
+            ours = [made for made in _readable(repository, newest) if made.our_id == our_id]
+        return ours[-1] if ours else None  # the oldest: who copies a payload comes after it
 
     def past_deployments(self, repository: str, limit: int) -> Iterable[tuple[Deployment, list[Status]]]:
         with self._asking(repository, "Deployments: read") as found:
             return [
-                (deployment, [parse_status(item.raw_data) for item in made.get_statuses()])
-                for made in islice(found.get_deployments(), limit)
-                for deployment in _readable(repository, [made])
+                (
+                    deployment,
+                    [parse_status(item) for item in _page(found, f"deployments/{deployment.id}/statuses", PAGE)],
+                )
+                for deployment in _readable(repository, _page(found, "deployments", limit))
             ]
 
     # for `check`
@@ -173,7 +176,17 @@ class GitHubClient:
     def hooks(self, repository: str) -> list[dict[str, Any]]:
         """The repository's webhooks. Raises NotAllowedByGitHub or NotFoundAtGitHub where they are hidden."""
         with self._asking(repository, "Webhooks: read") as found:
-            return [hook.raw_data for hook in found.get_hooks()]
+            return _page(found, "hooks", PAGE)
+
+    def installation(self, repository: str, app_id: int, private_key: str) -> dict[str, Any]:
+        """A GitHub App's installation on a repository: its `permissions` and `events`, as GitHub says them."""
+        with self._asking(repository, "Metadata: read"):
+            auth = Auth.AppAuth(app_id, private_key)
+            return (
+                GithubIntegration(auth=auth, **_options(self._api_url))
+                .get_repo_installation(*repository.split("/", 1))
+                .raw_data
+            )
 
     @contextlib.contextmanager
     def _asking(self, repository: str, permission: str, *, writing: bool = False) -> Iterator[Repository]:
@@ -190,7 +203,7 @@ class GitHubClient:
             raise translated from error
         except (requests.RequestException, Malformed) as error:
             outcome = Unavailable.__name__
-            raise Unavailable("GitHub", type(error).__name__, ambiguous=writing) from error
+            raise Unavailable("GitHub", _trouble(error), ambiguous=writing) from error
         finally:
             self._observe(outcome, time.perf_counter() - started)
 
@@ -268,12 +281,18 @@ def _options(api_url: str) -> dict[str, Any]:
     }
 
 
+def _trouble(error: Exception) -> str:
+    if isinstance(error, requests.Timeout):
+        return f"no answer within {TIMEOUT} s"
+    return "an answer I can't read" if isinstance(error, Malformed) else "the connection broke"
+
+
 def _commit(raw: dict[str, Any]) -> Commit:
     inner = raw.get("commit") or {}
     author = raw.get("author") or {}
     return Commit(
         sha=raw["sha"],
-        subject=str(inner.get("message") or "").split("\n", 1)[0].strip(),
+        subject=str(inner.get("message") or "").replace("\x00", " ").split("\n", 1)[0].strip(),
         author=author.get("login") or (inner.get("author") or {}).get("name") or "",
         url=raw.get("html_url") or "",
         parents=tuple(parent["sha"] for parent in raw.get("parents") or ()),
@@ -299,8 +318,15 @@ def _stayed(repository: str, url: str) -> None:
         raise RepositoryMoved(repository, new_name)
 
 
-def _readable(repository: str, made: Iterable[Any]) -> Iterator[Deployment]:
+def _page(found: Repository, path: str, limit: int, **filters: str) -> list[dict[str, Any]]:
+    """The first (and newest) up to `limit` of a list in one request; PyGithub's objects would ask for each again."""
+    parameters = {"per_page": min(limit, PAGE), **filters}
+    _, data = found.requester.requestJsonAndCheck("GET", f"{found.url}/{path}", parameters)
+    return list(data)
+
+
+def _readable(repository: str, made: Iterable[dict[str, Any]]) -> Iterator[Deployment]:
     """Deployments that can be understood; one that can't must not hide the others."""
     for deployment in made:
         with contextlib.suppress(Malformed):
-            yield parse_deployment(repository, deployment.raw_data)
+            yield parse_deployment(repository, deployment)

@@ -6,22 +6,28 @@ https://docs.github.com/en/webhooks/webhook-events-and-payloads
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import orjson
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field, ValidationError
 
 from bot.deploys.events import Deployment, DeploymentCreated, Event, Pinged, Status, StatusReported
 
-EVENTS = frozenset({"deployment", "deployment_status", "ping"})  # the others are answered and not stored
-
 
 class Malformed(Exception):
     """The body is not what GitHub sends for that event; the message names the places."""
 
 
+LONGEST_NAME = 255  # characters of an environment's name; GitHub's own limit
+
+
+def _clean(value: object) -> object:
+    """Without NUL, which a database may not keep in a text."""
+    return value.replace("\x00", "\ufffd") if isinstance(value, str) else value
+
+
 def _text(value: object) -> object:
-    return "" if value is None else value
+    return "" if value is None else _clean(value)
 
 
 def _link(value: object) -> object:
@@ -39,12 +45,13 @@ def _payload(value: object) -> object:
     return value if isinstance(value, dict) else {}
 
 
+Clean = Annotated[str, BeforeValidator(_clean)]
 Text = Annotated[str, BeforeValidator(_text)]
 Link = Annotated[str, BeforeValidator(_link)]
 
 
 class _User(BaseModel):
-    login: str
+    login: Clean
 
 
 class _Repository(BaseModel):
@@ -53,10 +60,10 @@ class _Repository(BaseModel):
 
 class _Deployment(BaseModel):
     id: int
-    ref: str
-    sha: str
-    task: str = "deploy"
-    environment: str
+    ref: Clean
+    sha: Clean
+    task: Clean = "deploy"
+    environment: Clean
     payload: Annotated[dict[str, Any], BeforeValidator(_payload)] = {}
     creator: _User | None = None
     created_at: AwareDatetime
@@ -69,7 +76,7 @@ class _Deployment(BaseModel):
             ref=self.ref,
             sha=self.sha,
             task=self.task,
-            environment=self.environment,
+            environment=self.environment[:LONGEST_NAME],
             payload=self.payload,
             creator=self.creator.login if self.creator else "",
             created_at=self.created_at,
@@ -79,7 +86,7 @@ class _Deployment(BaseModel):
 
 class _Status(BaseModel):
     id: int
-    state: Annotated[str, Field(min_length=1)]
+    state: Annotated[Clean, Field(min_length=1)]
     creator: _User | None = None
     created_at: AwareDatetime
     description: Text = ""
@@ -116,6 +123,48 @@ class _Ping(BaseModel):
     zen: str = ""
     repository: _Repository | None = None
     organization: _Organization | None = None
+
+
+_MODELS: dict[str, type[BaseModel]] = {
+    "deployment": _DeploymentEvent,
+    "deployment_status": _StatusEvent,
+    "ping": _Ping,
+}
+EVENTS = frozenset(_MODELS)  # the others are answered and not stored
+
+_Keys = dict[str, "_Keys | None"]
+
+
+def _keys(model: type[BaseModel]) -> _Keys:
+    """The keys that a model reads, and those of the models in it."""
+    keys: _Keys = {}
+    for name, field in model.model_fields.items():
+        inner = next((kind for kind in (field.annotation, *get_args(field.annotation)) if _is_model(kind)), None)
+        keys[name] = _keys(inner) if inner else None
+    return keys
+
+
+def _is_model(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+_KEYS = {event: _keys(model) for event, model in _MODELS.items()}
+
+
+def essence(event: str, body: dict[str, Any]) -> str:
+    """What is read of a webhook's body, as JSON: a tenth of it, which is all that is worth storing.
+
+    What is missing or of another kind stays so; parse_webhook says it.
+    """
+    return orjson.dumps(_only(body, _KEYS[event])).decode()
+
+
+def _only(value: dict[str, Any], keys: _Keys) -> dict[str, Any]:
+    return {
+        key: _only(value[key], inner) if inner and isinstance(value[key], dict) else value[key]
+        for key, inner in keys.items()
+        if key in value
+    }
 
 
 def parse_webhook(event: str, body: str | bytes) -> Event | None:

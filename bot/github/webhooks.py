@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 
 import orjson
 
-from bot.github.payloads import EVENTS
+from bot.github.payloads import EVENTS, essence
 from bot.store.intake import Full, Intake
 from bot.store.jobs import FIRST, NewJob
 from bot.web import Answer, Receive, Scope, Send, TooLarge, answer, headers_of, read_body
@@ -43,7 +43,7 @@ class Webhooks:
         except TooLarge:
             return 413, "larger than any webhook of GitHub's"
         # compare_digest takes bytes of any kind, while text that is not ASCII would make it raise.
-        expected = b"sha256=" + hmac.new(self._key, body, hashlib.sha256).hexdigest().encode()
+        expected = b"sha256=" + hmac.digest(self._key, body, "sha256").hex().encode()
         if not hmac.compare_digest(expected, headers.get(b"x-hub-signature-256", b"")):
             return 401, "the signature in X-Hub-Signature-256 is missing or not that of this body"
         event = headers.get(b"x-github-event", b"").decode("latin-1")
@@ -64,7 +64,7 @@ class Webhooks:
         delivery = headers.get(b"x-github-delivery", b"").decode("latin-1")[:200]
         key = f"github:{delivery or hashlib.sha256(body).hexdigest()}"
         try:
-            await self._intake.put(NewJob(KIND + event, body.decode(), delivery=key, priority=FIRST))
+            await self._intake.put(NewJob(KIND + event, essence(event, parsed), delivery=key, priority=FIRST))
         except Full:
             return 503, "too much at once; deliver it again in a while"
-        return 202, "stored"
+        return 202, ""

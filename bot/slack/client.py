@@ -5,6 +5,7 @@ https://api.slack.com/web
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -47,8 +48,12 @@ class SlackClient:
     """
 
     def __init__(self, api_url: str, token: str, clock: Clock, observe: Observer | None = None) -> None:
-        self._web = WebClient(token=token, base_url=api_url, timeout=TIMEOUT, user_agent_prefix="shipbot")
+        # No retries of the SDK's own: after a dropped connection it would send a message a second time.
+        self._web = WebClient(
+            token=token, base_url=api_url, timeout=TIMEOUT, user_agent_prefix="shipbot", retry_handlers=[]
+        )
         self._clock = clock
+        self._closed_until: dict[tuple[str, str], datetime] = {}  # by method and room, as Slack said in a 429
         self._observe = observe or (lambda outcome, seconds: None)
 
     def auth(self) -> SlackResponse:
@@ -101,6 +106,14 @@ class SlackClient:
         """A person's name as Slack's commands give it."""
         return str(self._call("users.info", {"user": user})["user"].get("name") or user)
 
+    def room(self, channel: str) -> dict[str, Any]:
+        """Slack's channel object of a conversation (`conversations.info`)."""
+        return dict(self._call("conversations.info", {"channel": channel})["channel"])
+
+    def try_socket(self, app_token: str) -> None:
+        """Asks for the address of a Socket Mode connection, and opens none (`apps.connections.open`)."""
+        self._call("apps.connections.open", {"token": app_token})
+
     def respond(self, response_url: str, message: Message, *, replace: bool = False) -> None:
         """Answers where a command or click came from, to that person alone.
 
@@ -126,6 +139,11 @@ class SlackClient:
             raise SlackRefused("response_url", answer.body[:100])
 
     def _call(self, method: str, arguments: dict[str, Any] | None = None, *, writing: bool = False) -> SlackResponse:
+        room = (method, str((arguments or {}).get("channel", "")))
+        if (until := self._closed_until.get(room)) is not None:
+            if self._clock.now() < until:
+                raise RateLimited("Slack", until)
+            self._closed_until.pop(room, None)
         started = time.perf_counter()
         outcome = "ok"
         try:
@@ -137,10 +155,13 @@ class SlackClient:
         except SlackApiError as error:
             answer = error.response
             code = str(answer.get("error", "")) if isinstance(answer.data, dict) else ""
+            if answer.status_code >= 500 or not re.fullmatch(r"[a-z_]+", code):
+                code = ""  # what is no answer of Slack's, the SDK describes with the whole body in it
             outcome = code or f"HTTP {answer.status_code}"
             if answer.status_code == 429 or code == "ratelimited":
-                raise RateLimited("Slack", self._after(answer.headers)) from error
-            if answer.status_code >= 500 or code in PASSING or code in MENDABLE or not code:
+                until = self._closed_until[room] = self._after(answer.headers)
+                raise RateLimited("Slack", until) from error
+            if not code or code in PASSING or code in MENDABLE:
                 raise Unavailable("Slack", outcome, ambiguous=writing) from error
             raise SlackRefused(method, code, str(answer.get("needed") or "")) from error
         except HTTPError as error:

@@ -139,7 +139,10 @@ _DEPLOY = re.compile(r"(?i:deploy)?(?::(?P<task>[\w.:-]+))?(?P<force>!)?")
 
 
 class ParseError(Exception):
-    """The text is no command. `start` and `end` say which characters of `text` are at fault."""
+    """The text is no command. `start` and `end` say which characters of `text` are at fault.
+
+    `nearest` is a command that the text is one slip away from, where there is one.
+    """
 
     def __init__(self, text: str, start: int, end: int, expected: str, form: Form | None) -> None:
         super().__init__(f"{expected} expected at {start}")
@@ -148,6 +151,7 @@ class ParseError(Exception):
         self.end = end
         self.expected = expected
         self.form = form
+        self.nearest = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +166,14 @@ def parse(text: str) -> Command:
 
     An empty text asks for help.
     """
+    try:
+        return _parse(text)
+    except ParseError as error:
+        error.nearest = _nearest(error)
+        raise
+
+
+def _parse(text: str) -> Command:
     if len(text) > LONGEST:
         raise ParseError(text[:80] + "…", 0, 80, f"a command of at most {LONGEST} characters", None)
     words = [_Word(match.group(), match.start(), match.end()) for match in re.finditer(r"\S+", text)]
@@ -196,6 +208,26 @@ def nearest_form(word: str) -> Form | None:
     """The form whose name is most like a word somebody typed."""
     names = nearest(word, BY_NAME, limit=1)
     return BY_NAME[names[0]] if names else None
+
+
+def _nearest(error: ParseError) -> str:
+    """The text with the word at fault read as the keyword it is most like, or with the missing one before it."""
+    text, start, end = error.text, error.start, error.end
+    word, form = text[start:end], error.form
+    missing = re.match(r"`(\w+)", error.expected)  # `to ENV`, `because REASON`, or a command's name
+    if form is None or missing is None or not word:
+        return ""
+    keywords = [form.name, *(keyword for clause in form.clauses for keyword in clause.words)]
+    attempts = [text[:start] + keyword + text[end:] for keyword in nearest(word, keywords, limit=1)]
+    if word.lower() not in keywords:
+        attempts.append(f"{text[:start]}{missing[1]} {text[start:]}")
+    for attempt in attempts:
+        try:
+            _parse(attempt)
+        except ParseError:
+            continue
+        return " ".join(attempt.split())
+    return ""
 
 
 def _deploy(text: str, words: list[_Word], *, force: bool, task: str, bare: bool) -> Command:

@@ -9,11 +9,12 @@ import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Annotated, Any, TypeVar
 from urllib.parse import parse_qs
 
 import orjson
 import structlog
+from pydantic import BaseModel, Field, StringConstraints, ValidationError
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp, AsyncBoltRequest
 from slack_bolt.authorization import AuthorizeResult
@@ -32,11 +33,85 @@ LARGEST = 1024 * 1024  # bytes; Slack's requests are a few kilobytes
 COMMAND, EVENT, CLICK = "slack.command", "slack.event", "slack.click"
 RECONNECT = 5  # seconds before a Socket Mode connection that could not be made is tried again
 
+UNFIT = "this is not what Slack sends"
+
+Model = TypeVar("Model", bound=BaseModel)
 Ack = Callable[..., Awaitable[BoltResponse]]
 
 
-class Missing(Exception):
-    """A request of Slack's without something that every such request has."""
+class NotStored(Exception):
+    """The request could not be stored, for the reason it was raised from. Slack is not told that it was."""
+
+
+class Unfit(Exception):
+    """A request that is not what Slack sends; the message says why."""
+
+
+Id = Annotated[str, StringConstraints(min_length=1)]
+
+
+class _Command(BaseModel):
+    """What is read of a slash command."""
+
+    trigger_id: Id
+    user_id: Id
+    channel_id: Id
+    user_name: str = ""
+    text: str = ""
+    response_url: str = ""
+
+
+class _User(BaseModel):
+    id: Id
+    username: str = ""
+    name: str = ""
+
+
+class _Channel(BaseModel):
+    id: Id
+
+
+class _Action(BaseModel):
+    action_id: str = ""
+    action_ts: str = ""
+    value: str | None = None
+
+
+class _Click(BaseModel):
+    """What is read of a click."""
+
+    trigger_id: Id
+    user: _User
+    actions: Annotated[list[_Action], Field(min_length=1)]
+    channel: _Channel | None = None
+    response_url: str = ""
+
+
+class _Kind(BaseModel):
+    type: Id
+    bot_id: Any = None
+    subtype: Any = None
+
+
+class _Event(BaseModel):
+    """What every event has."""
+
+    event_id: Id
+    event: _Kind
+
+
+class _Words(BaseModel):
+    user: Id
+    channel: Id
+    text: str = ""
+    ts: str = ""
+    thread_ts: str = ""
+
+
+class _Said(BaseModel):
+    """What is read of a person's message."""
+
+    event: _Words
 
 
 def build_app(intake: Intake, bot_token: str) -> AsyncApp:
@@ -45,50 +120,82 @@ def build_app(intake: Intake, bot_token: str) -> AsyncApp:
     async def authorize(**_: object) -> AuthorizeResult:
         return AuthorizeResult(enterprise_id=None, team_id=None, bot_token=bot_token)
 
-    # Bolt logs unhandled requests with their whole bodies; ours are all handled or plainly not ours.
-    quiet = logging.getLogger("slack_bolt")
+    # Below errors, Bolt writes down whole bodies of what it has no listener for, with their response_url, and
+    # warns that it does not use the SLACK_BOT_TOKEN that it found in the environment by itself.
+    quiet = logging.getLogger("slack_bolt.shipbot")
+    quiet.setLevel(logging.ERROR)
     app = AsyncApp(
         authorize=authorize,
         process_before_response=True,  # a listener here does nothing but store and acknowledge
         request_verification_enabled=False,  # done before, where a strange header is an answer and not a crash
         ignoring_self_events_enabled=False,  # said_by_event passes over every bot, this one too
-        ssl_check_enabled=False,
+        ssl_check_enabled=False,  # this and the next are answered by SlackEvents, as only HTTP has them
+        url_verification_enabled=False,
         logger=quiet,
     )
     every = re.compile("")
 
     async def stored(kind: str, key: str, body: Mapping[str, Any]) -> None:
         kept = {name: value for name, value in body.items() if name != "token"}
-        await intake.put(NewJob(kind, orjson.dumps(kept).decode(), delivery=f"slack:{key}", priority=FIRST))
+        try:
+            payload = orjson.dumps(kept).decode()
+        except TypeError as error:  # numbers past 64 bits, hundreds of nested lists
+            raise Unfit(f"the body can't be stored: {error}") from None
+        try:
+            await intake.put(NewJob(kind, payload, delivery=f"slack:{key}", priority=FIRST))
+        except Exception as error:
+            raise NotStored from error
 
     @app.command(every)
     async def on_command(ack: Ack, body: dict[str, Any]) -> None:
-        await stored(COMMAND, _need(body, "trigger_id", "user_id", "channel_id"), body)
+        command = _fit(_Command, body)
+        await stored(COMMAND, command.trigger_id, body)
         await ack()
 
     @app.action(every)
     async def on_click(ack: Ack, body: dict[str, Any]) -> None:
-        key = _need(body, "trigger_id", "user", "actions")
-        action = body["actions"][0]
-        await stored(CLICK, f"{key}:{action.get('action_id', '')}:{action.get('action_ts', '')}", body)
+        click = _fit(_Click, body)
+        action = click.actions[0]
+        await stored(CLICK, f"{click.trigger_id}:{action.action_id}:{action.action_ts}", body)
         await ack()
 
     @app.event(every)
     async def on_event(ack: Ack, body: dict[str, Any]) -> None:
-        key = _need(body, "event_id", "event")
-        if body["event"].get("type") in ("app_mention", "message") and said_by_event(body, key) is not None:
-            await stored(EVENT, key, body)
+        event = _fit(_Event, body)
+        kind = event.event
+        if kind.type in ("app_mention", "message") and not (kind.bot_id or kind.subtype):
+            _fit(_Said, body)
+            if said_by_event(body, event.event_id) is not None:
+                await stored(EVENT, event.event_id, body)
         await ack()
+
+    @app.error
+    async def on_error(error: Exception) -> BoltResponse:
+        # Over HTTP the status is the answer; through a websocket anything but 200 means no acknowledgement.
+        match error:
+            case Unfit():
+                return BoltResponse(status=400, body=str(error))
+            case NotStored(__cause__=Full()):
+                return BoltResponse(status=503, body="too much at once")
+            case NotStored(__cause__=cause):
+                log.error("not_taken_in", error=type(cause).__name__, exc_info=cause)
+                return BoltResponse(status=503, body="can't be taken in right now")
+        log.warning("slack_request_unfit", error=type(error).__name__, exc_info=error)
+        return BoltResponse(status=400, body=UNFIT)
 
     return app
 
 
-def _need(body: Mapping[str, Any], key: str, *others: str) -> str:
-    """The value of `key`; raises Missing when it or another is not there."""
-    missing = [name for name in (key, *others) if not body.get(name)]
-    if missing:
-        raise Missing(f"{', '.join(missing)} is missing")
-    return str(body[key])
+def _fit(model: type[Model], body: Mapping[str, Any]) -> Model:
+    """The body as the model says; raises Unfit with what is missing or of another kind."""
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        faults = [
+            f"{'.'.join(map(str, item['loc']))}: {'missing' if item['type'] == 'missing' else item['msg']}"
+            for item in error.errors(include_input=False, include_url=False)
+        ]
+        raise Unfit("; ".join(faults)) from None
 
 
 class SlackEvents:
@@ -117,19 +224,24 @@ class SlackEvents:
         except TooLarge:
             return 413, "larger than any request of Slack's"
         if not self._signed(body, headers):
+            if b"ssl_check=1" in body.split(b"&"):
+                return 200, ""
             return 401, "the signature is missing, too old or not that of this body"
         text = body.decode()  # the verifier has read it as UTF-8 already
-        if (fault := _fault(text, headers.get(b"content-type", b"").decode("latin-1"))) is not None:
-            return 400, fault
-        request = AsyncBoltRequest(
-            body=text, headers={key.decode("latin-1"): value.decode("latin-1") for key, value in headers.items()}
-        )
         try:
+            said = _said(text, headers.get(b"content-type", b""))
+            if said.get("type") == "url_verification":
+                return 200, str(said.get("challenge", ""))
+            request = AsyncBoltRequest(
+                body=text, headers={key.decode("latin-1"): value.decode("latin-1") for key, value in headers.items()}
+            )
             response = await self._app.async_dispatch(request)
-        except Missing as error:
+        except Unfit as error:
             return 400, str(error)
-        except Full:
-            return 503, "too much at once"
+        except Exception:
+            # Bolt takes the shape of a body for granted. What can't be stored does not come here: see on_error.
+            log.warning("slack_request_unfit", exc_info=True)
+            return 400, UNFIT
         return response.status, response.body if isinstance(response.body, str) else ""
 
     def _signed(self, body: bytes, headers: Mapping[bytes, bytes]) -> bool:
@@ -143,39 +255,52 @@ class SlackEvents:
             return False
 
 
-def _fault(text: str, content_type: str) -> str | None:
-    """Why the body can't be one of Slack's, or None. Bolt takes it for granted that it is."""
+def _said(text: str, content_type: bytes) -> dict[str, Any]:
+    """The JSON object in a body, {} for a form without one. Raises Unfit for JSON that is none."""
     try:
-        if content_type.startswith("application/json") or text.startswith("{"):
-            return None if isinstance(orjson.loads(text), dict) else "the body is not a JSON object"
-        if (payload := parse_qs(text).get("payload")) is not None:
-            return None if isinstance(orjson.loads(payload[0]), dict) else "payload is not a JSON object"
+        if content_type.startswith(b"application/json") or text.startswith("{"):
+            value = orjson.loads(text)
+        elif (payload := parse_qs(text).get("payload")) is not None:
+            value = orjson.loads(payload[0])
+        else:
+            return {}
     except orjson.JSONDecodeError:
-        return "the body is not JSON"
-    return None
+        raise Unfit("the body is not JSON") from None
+    if not isinstance(value, dict):
+        raise Unfit("the body is not a JSON object")
+    return value
 
 
 class SocketMode:
     """The connection that Slack's requests come through where no address of ours can be reached."""
 
     def __init__(self, app: AsyncApp, app_token: str, bot_token: str, api_url: str) -> None:
-        client = AsyncWebClient(token=bot_token, base_url=api_url)
-        self._handler = AsyncSocketModeHandler(app, app_token, web_client=client)
+        self._app = app
+        self._app_token = app_token
+        self._bot_token = bot_token
+        self._api_url = api_url
+        self._handler: AsyncSocketModeHandler | None = None
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Connects, on the running loop, and keeps trying to."""
-        self._task = asyncio.get_running_loop().create_task(self._connect())
+        client = AsyncWebClient(token=self._bot_token, base_url=self._api_url)
+        # Made here, since the SDK's client starts tasks as soon as it is made.
+        self._handler = AsyncSocketModeHandler(
+            self._app, self._app_token, logger=logging.getLogger("slack_sdk.socket_mode"), web_client=client
+        )
+        self._task = asyncio.get_running_loop().create_task(self._connect(self._handler))
 
     async def stop(self) -> None:
         if self._task is not None:
             self._task.cancel()
-        await self._handler.close_async()  # type: ignore[no-untyped-call]  # Bolt's
+        if self._handler is not None:
+            await self._handler.close_async()  # type: ignore[no-untyped-call]  # Bolt's
 
-    async def _connect(self) -> None:
+    async def _connect(self, handler: AsyncSocketModeHandler) -> None:
         while True:
             try:
-                await self._handler.connect_async()  # type: ignore[no-untyped-call]  # Bolt's
+                await handler.connect_async()  # type: ignore[no-untyped-call]  # Bolt's
             except Exception as error:  # the SDK's own and aiohttp's; afterwards the SDK reconnects by itself
                 log.error("socket_mode_unavailable", error=type(error).__name__)
                 await asyncio.sleep(RECONNECT)

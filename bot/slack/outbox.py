@@ -61,9 +61,10 @@ class Outbox:
                 self._slack.update(channel, ts, message, metadata=metadata)
                 return channel, ts
             except SlackRefused as refused:
-                if refused.code not in GONE:
+                if refused.code not in GONE | CLOSED:
                     raise
                 log.info("card_gone", code=refused.code)
+                self._remember(deploy, row.room, ts="")  # so that a post without an answer is looked for
         elif row.tries:
             ts = self._posted_already(deploy, channel)
             if ts:

@@ -126,7 +126,7 @@ def only_process(url: str) -> Callable[[], None]:
     Raises StoreError when another process has it. PostgreSQL takes any number of processes.
     """
     parsed = sa.make_url(url)
-    if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
+    if parsed.get_backend_name() != "sqlite":
         return lambda: None
     import fcntl  # here, since only POSIX systems have it and only SQLite needs it
 

@@ -7,7 +7,10 @@ one, stores it together, and only then are the senders told.
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import re
 import threading
+import time
 from collections import deque
 from dataclasses import replace
 
@@ -17,6 +20,13 @@ from bot.store.engine import Store
 
 BATCH = 256  # rows in one commit at most
 ROOM = 20_000  # rows that may wait; past that the sender is told to come again
+LONGEST_ID = 255  # characters of a delivery's id; the column's length
+# A NUL as JSON writes it. Behind an odd number of backslashes it is none: `\\u0000` is a backslash and `u0000`.
+_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
+
+
+STORM = 8  # rows in one commit from which on more is coming in than one at a time
+CALM = 0.05  # seconds after which a storm counts as over
 
 
 class Full(Exception):
@@ -32,6 +42,7 @@ class Intake:
         self._waiting: deque[tuple[jobs.NewJob, asyncio.Future[None]]] = deque()
         self._wanted = threading.Event()
         self._closed = False
+        self._storm_at = 0.0
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
         self._thread.start()
 
@@ -42,13 +53,16 @@ class Intake:
         """
         if self._closed or len(self._waiting) >= ROOM:
             raise Full
-        if "\\u0000" in job.payload:  # PostgreSQL keeps no NUL in its text, nor does anyone mean one
-            job = replace(job, payload=job.payload.replace("\\u0000", "\\ufffd"))
+        job = _storable(job)
         stored = asyncio.get_running_loop().create_future()
         self._waiting.append((job, stored))
         if not self._wanted.is_set():
             self._wanted.set()
         return stored
+
+    def pressed(self) -> bool:
+        """Whether so much comes in that acknowledging it in time needs all there is of this process."""
+        return time.monotonic() - self._storm_at < CALM
 
     def close(self) -> None:
         """Stores what still waits, then stops."""
@@ -67,6 +81,8 @@ class Intake:
 
     def _store_some(self) -> None:
         batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+        if len(batch) >= STORM:
+            self._storm_at = time.monotonic()
         problem: Exception | None = None
         try:
             with self._store.write() as connection:
@@ -78,6 +94,16 @@ class Intake:
             loop.call_soon_threadsafe(_tell, [stored for _, stored in batch], problem)
         except RuntimeError:
             return  # the loop is gone, and with it whoever asked
+
+
+def _storable(job: jobs.NewJob) -> jobs.NewJob:
+    """The job as both databases take it: one that is refused would take its whole batch along."""
+    if "\\u0000" in job.payload:  # PostgreSQL keeps no NUL in its text, nor does anyone mean one
+        job = replace(job, payload=_NUL.sub(r"\1\\ufffd", job.payload))
+    if job.delivery is not None and len(job.delivery) > LONGEST_ID:
+        digest = hashlib.sha256(job.delivery.encode()).hexdigest()
+        job = replace(job, delivery=f"{job.delivery[: LONGEST_ID - len(digest) - 1]}#{digest}")
+    return job
 
 
 def _tell(futures: list[asyncio.Future[None]], problem: Exception | None) -> None:

@@ -5,14 +5,16 @@ Inbox (what Slack and GitHub sent), outbox (what is to be shown) and timers are 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Dialect
 
 from bot.store.schema import jobs
 
@@ -71,23 +73,49 @@ def add(connection: sa.Connection, job: NewJob, now: datetime) -> None:
     # A conflict touches the row that is there: on PostgreSQL that keeps a worker from claiming it before this
     # transaction is committed, and so from acting on what was true before it.
     statement = _insert(connection)
-    earlier = sa.case((jobs.c.run_at <= statement.excluded.run_at, jobs.c.run_at), else_=statement.excluded.run_at)
+    new = statement.excluded
+    earlier = sa.case((jobs.c.run_at <= new.run_at, jobs.c.run_at), else_=new.run_at)
+    sooner = sa.case((jobs.c.priority <= new.priority, jobs.c.priority), else_=new.priority)
     connection.execute(
         statement.on_conflict_do_update(
             index_elements=["subject"],
             index_where=jobs.c.state == sa.literal_column("'ready'"),
-            set_={"run_at": earlier},
+            set_={"run_at": earlier, "priority": sooner},
         ),
         row,
     )
 
 
 def add_received(connection: sa.Connection, received: Sequence[NewJob], now: datetime) -> None:
-    """Stores what was received from outside, all in one statement; known deliveries are passed over."""
+    """Stores what was received from outside, all in one statement; known deliveries are passed over.
+
+    This is the one insert that must keep pace with a storm of webhooks, so SQLAlchemy writes the statement once
+    for each number of rows, and the driver gets the values as they are.
+    """
     connection.info["jobs_added"] = True
-    rows = [_row(job, now) for job in received]
-    statement = _insert(connection).on_conflict_do_nothing(index_elements=["delivery"]).returning(jobs.c.id)
-    connection.execute(statement, rows)  # with RETURNING, SQLAlchemy sends many rows as one statement
+    text, moment = _received_statement(connection.dialect, len(received))
+    at = moment(now)
+    values: list[object] = []
+    for job in received:
+        values += (job.kind, "ready", job.priority, job.delivery, job.payload, at, at, 0)
+    connection.exec_driver_sql(text, tuple(values))
+
+
+@lru_cache(maxsize=512)
+def _received_statement(dialect: Dialect, rows: int) -> tuple[str, Callable[[Any], Any]]:
+    """The insert of so many received jobs, and what makes a moment into what the driver takes."""
+    columns = ("kind", "state", "priority", "delivery", "payload", "created_at", "run_at", "attempts")
+    row: list[Any] = [{name: sa.bindparam(f"{name}_{number}") for name in columns} for number in range(rows)]
+    statement = (sqlite if dialect.name == "sqlite" else postgresql).insert(jobs).values(row)
+    # Written with positional parameters, since those are what a tuple of values fills.
+    paramstyle = "qmark" if dialect.name == "sqlite" else "format"
+    positional: Any = type(dialect)
+    compiled = statement.on_conflict_do_nothing(index_elements=["delivery"]).compile(
+        dialect=positional(paramstyle=paramstyle)
+    )
+    moment = jobs.c.created_at.type.bind_processor(dialect)
+    assert moment is not None
+    return str(compiled), moment
 
 
 def any_due(connection: sa.Connection, now: datetime) -> bool:
@@ -143,13 +171,12 @@ def bury(connection: sa.Connection, job: Job, now: datetime, note: str) -> None:
 
 def put_off(connection: sa.Connection, job: Job, until: datetime, note: str) -> None:
     """The job is ready again from `until` on; where its subject already has a ready job, that one serves."""
-    if job.subject:
-        twin = sa.select(jobs.c.id).where(jobs.c.subject == job.subject, jobs.c.state == "ready")
-        if connection.execute(twin.with_for_update()).first() is not None:
-            _settle(connection, job, state="done", finished_at=until, note=f"taken over by a newer one; {note}")
-            return
     connection.info["jobs_added"] = True
-    _settle(connection, job, state="ready", run_at=until, note=note)
+    try:
+        with connection.begin_nested():
+            _settle(connection, job, state="ready", run_at=until, note=note)
+    except sa.exc.IntegrityError:  # tried rather than looked for, since one may be added at this very moment
+        _settle(connection, job, state="done", finished_at=until, note=f"taken over by a newer one; {note}")
 
 
 def release_expired(connection: sa.Connection, now: datetime) -> int:

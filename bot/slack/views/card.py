@@ -6,8 +6,9 @@ from datetime import datetime
 
 from bot.deploys import states
 from bot.deploys.model import Change, Deploy, Step
-from bot.slack.views.problems import explain
+from bot.slack.views.problems import cause, explain
 from bot.slack.views.text import (
+    LINK,
     Block,
     Links,
     Message,
@@ -19,6 +20,7 @@ from bot.slack.views.text import (
     duration,
     escape,
     flat,
+    is_address,
     link,
     link_button,
     name,
@@ -60,6 +62,22 @@ _STATE_WORDS = {
     states.INACTIVE: "Marked inactive",
 }
 
+# The same in a listing, in the middle of a line.
+_SHORT_WORDS = {
+    states.ASKED: "on its way to GitHub",
+    states.CREATED: "waiting for a deployer",
+    states.QUEUED: "queued",
+    states.PENDING: "pending",
+    states.WAITING: "waiting at GitHub",
+    states.IN_PROGRESS: "in progress",
+    states.SUCCESS: "went live",
+    states.FAILURE: "failed",
+    states.ERROR: "ended in an error",
+    states.INACTIVE: "marked inactive",
+    states.REFUSED: "refused",
+    states.LOST: "lost from sight",
+}
+
 # Where Slack did not let the card into its room, and what opens the way.
 _DETOURS = {
     "not_in_channel": "I am not in {room}, so this is shown here. `/invite @shipbot` there to change that.",
@@ -70,7 +88,7 @@ _DETOURS = {
 
 def emoji(deploy: Deploy) -> str:
     """The sign of a deploy's state; white when it was live and is no more."""
-    if deploy.inactive_at is not None:
+    if deploy.state == states.SUCCESS and deploy.inactive_at is not None:
         return ":white_circle:"
     return _EMOJI.get(deploy.state, _UNKNOWN_EMOJI)
 
@@ -78,6 +96,11 @@ def emoji(deploy: Deploy) -> str:
 def state_words(state: str) -> str:
     """A state in words; one that nobody here knows by its own name."""
     return _STATE_WORDS.get(state) or f"GitHub reports {code(state)}"
+
+
+def short_words(deploy: Deploy) -> str:
+    """How a deploy stands, for a listing."""
+    return _SHORT_WORDS.get(deploy.state) or f"GitHub reports {code(deploy.state)}"
 
 
 def card(deploy: Deploy, links: Links, detour: str = "") -> Message:
@@ -109,7 +132,7 @@ def line(deploy: Deploy, step: Step) -> Message:
         return Message(plain(text), [section(text)])
     if step.kind == "problem":
         what = f"*{deploy.app}* to *{deploy.environment}*"
-        why = explain(deploy.problem) if deploy.problem else ""
+        why = _why(deploy, step.state)
         sign, whom = _EMOJI.get(step.state, _UNKNOWN_EMOJI), person(deploy.user_id, deploy.user_name)
         text = f"{sign} {whom}: {what} {_ending(step.state)}. {why}"
         return Message(plain(text), [section(text)])
@@ -122,8 +145,8 @@ def line(deploy: Deploy, step: Step) -> Message:
             text = f"{sign} No longer live: GitHub marks it inactive{by}"
     elif states.is_final(step.state) and deploy.ours:
         text = f"{text} · {person(deploy.user_id, deploy.user_name)}"
-    if found := [link(url, label) for url, label in _addresses(step.log_url, step.environment_url)]:
-        text += " · " + " · ".join(found)
+    found = [link(url, label) for url, label in _addresses(step.log_url, step.environment_url) if is_address(url, LINK)]
+    text = " · ".join([text, *found])
     blocks = [section(text)]
     sentence = plain(text)
     if step.description:
@@ -147,13 +170,8 @@ def _now(deploy: Deploy) -> str:
     state = deploy.state
     if state == states.ASKED:
         return explain(deploy.problem) if deploy.problem else "Creating the deployment at GitHub"
-    if state == states.REFUSED:
-        return explain(deploy.problem) if deploy.problem else "GitHub refused it"
-    if state == states.LOST:
-        return (
-            "GitHub did not answer for an hour, so I stopped asking. Whether it made the deployment is not known; "
-            "a status that still comes will be shown here. Look at GitHub before you ask again."
-        )
+    if state in (states.REFUSED, states.LOST):
+        return _why(deploy, state)
     words = state_words(state)
     if deploy.inactive_at is not None and state == states.SUCCESS and deploy.finished_at is not None:
         lasted = duration(deploy.inactive_at - deploy.finished_at)
@@ -162,6 +180,17 @@ def _now(deploy: Deploy) -> str:
         took = duration(deploy.finished_at - deploy.asked_at)
         return f"{words} after {took}"
     return f"{words} · asked {clock_time(deploy.asked_at)}"
+
+
+def _why(deploy: Deploy, state: str) -> str:
+    """Why it ended without GitHub's record of it."""
+    if state == states.LOST:
+        reason = f" {cause(deploy.problem)}" if deploy.problem else ""
+        return (
+            f"I tried for an hour and stopped.{reason} Whether GitHub made the deployment is not known: look there "
+            "before you ask again. A status that still comes will be shown here."
+        )
+    return explain(deploy.problem) if deploy.problem else "GitHub refused it."
 
 
 def _ending(state: str) -> str:
@@ -181,7 +210,7 @@ def _marks(deploy: Deploy) -> list[str]:
     if deploy.hosts:
         marks.append(f":desktop_computer: Only on {code(deploy.hosts)}")
     if deploy.auto_merge:
-        marks.append(":twisted_rightwards_arrows: With the default branch merged in")
+        marks.append(":twisted_rightwards_arrows: Merges the default branch in first")
     return marks
 
 
@@ -210,5 +239,5 @@ def _buttons(deploy: Deploy) -> list[Block]:
     return [
         link_button(f"link_{label.lower()}", label, url)
         for url, label in _addresses(deploy.log_url, deploy.environment_url)
-        if link(url, label) != label
+        if is_address(url)
     ]

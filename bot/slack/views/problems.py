@@ -8,7 +8,7 @@ from typing import Any
 
 from bot.deploys.errors import PersonError, TryLater, problem_of
 from bot.deploys.model import Problem, short
-from bot.slack.views.text import clock_time, code, listed, name, room
+from bot.slack.views.text import clock_time, code, escape, flat, listed, name, room
 
 Facts = Mapping[str, Any]
 
@@ -18,6 +18,17 @@ def explain(problem: Problem | PersonError | TryLater) -> str:
     if not isinstance(problem, Problem):
         problem = problem_of(problem)
     return _WORDS[problem.code](problem.facts)
+
+
+def cause(problem: Problem | PersonError | TryLater) -> str:
+    """Only what happened, for when it is over: without what is done about it."""
+    if not isinstance(problem, Problem):
+        problem = problem_of(problem)
+    if problem.code == "Unavailable":
+        return _silence(problem.facts)
+    if problem.code == "RateLimited":
+        return f"{problem.facts['service']} lets me ask no more for now."
+    return explain(problem)
 
 
 def codes() -> set[str]:
@@ -128,13 +139,19 @@ def _conflict(facts: Facts) -> str:
 
 
 def _checks(facts: Facts) -> str:
-    contexts = [f"{code(item[0])} is {_state(item[1])}" for item in facts["contexts"]]
-    which = listed(contexts[:10]) if contexts else "Not every required check is green"
-    more = f" and {len(contexts) - 10} more" if len(contexts) > 10 else ""
+    # GitHub lists the green ones too.
+    waiting = [f"{code(item[0], 60)} is {_state(item[1])}" for item in facts["contexts"] if item[1] != "success"]
+    green = [code(item[0], 60) for item in facts["contexts"] if item[1] == "success"]
+    which = _first(waiting) if waiting else "not every required check is"
+    passed = f" (green: {_first(green)})" if green and waiting else ""
     return (
-        f"GitHub wants green checks first: {which}{more}. Nothing was deployed. Ask again when they are green, "
+        f"GitHub wants green checks first: {which}{passed}. Nothing was deployed. Ask again when they are green, "
         "or force it with `!` behind the app."
     )
+
+
+def _first(items: list[str], most: int = 10) -> str:
+    return listed(items if len(items) <= most else [*items[:most], f"{len(items) - most} more"])
 
 
 def _state(state: str) -> str:
@@ -147,8 +164,12 @@ def _refused(facts: Facts) -> str:
 
 
 def _unavailable(facts: Facts) -> str:
-    why = f" ({code(facts['detail'])})" if facts["detail"] else ""
-    return f"{facts['service']} is not answering{why}. I keep trying; there is nothing you need to do."
+    return f"{_silence(facts)} I keep trying; there is nothing you need to do."
+
+
+def _silence(facts: Facts) -> str:
+    why = f" ({escape(flat(facts['detail'], 100))})" if facts["detail"] else ""
+    return f"{facts['service']} is not answering{why}."
 
 
 def _limited(facts: Facts) -> str:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from bot.deploys import states
 from bot.deploys.config import App
 from bot.deploys.errors import PersonError, TryLater, UnknownApp
 from bot.deploys.model import Deploy
 from bot.reader import Difference, Page, Place
 from bot.slack.grammar import BY_NAME, FORMS, Form, ParseError, nearest_form
-from bot.slack.views.card import emoji, state_words
-from bot.slack.views.problems import explain
+from bot.slack.views.card import emoji, short_words
+from bot.slack.views.problems import cause, explain
 from bot.slack.views.text import (
     Block,
     Links,
@@ -34,6 +33,7 @@ from bot.slack.views.text import (
     plain_context,
     room,
     section,
+    seen,
 )
 
 HISTORY_PAGE = "history_page"
@@ -64,7 +64,7 @@ def help_topic(topic: str) -> Message:
 
 def not_understood(error: ParseError) -> Message:
     """Where a command went wrong, and the nearest one that works."""
-    text = error.text.replace("\n", " ")
+    text = seen(error.text)
     start = max(0, min(error.start, len(text)))
     first = max(0, start - _SHOWN_COMMAND // 2)
     shown = text[first : first + _SHOWN_COMMAND]
@@ -77,7 +77,9 @@ def not_understood(error: ParseError) -> Message:
         section(f":thinking_face: I expected {escape(error.expected)} here:"),
         section(f"```{quoted}\n{marker}```"),
     ]
-    if error.form is not None:
+    if error.nearest and len(error.nearest) <= _SHOWN_COMMAND:
+        blocks.append(section(f"Did you mean {code(f'/deploy {error.nearest}', 200)}?"))
+    elif error.form is not None:
         blocks.append(section(_try(error.form)))
     return Message(f"I did not understand that: expected {plain(escape(error.expected))}", blocks)
 
@@ -103,7 +105,7 @@ def gave_up(error: TryLater, length: str) -> Message:
     words = (
         f"I tried for {length} and got no further, so I dropped your command. Nothing was deployed; please ask again."
     )
-    return Message(f"{words} {plain(explain(error))}", [section(f":warning: {words}"), context(explain(error))])
+    return Message(f"{words} {plain(cause(error))}", [section(f":warning: {words}"), context(cause(error))])
 
 
 def our_fault(reference: str) -> Message:
@@ -159,10 +161,8 @@ def status(places: Sequence[Place], links: Links, now: datetime) -> Message:
         busy += len(place.under_way)
         for deploy in place.under_way:
             since = duration(now - deploy.asked_at)
-            lines.append(f"     {emoji(deploy)} {state_words(deploy.state)} for {since}: {_short(deploy, links)}")
-        for deploy in place.recent:
-            ended = _ended(deploy, now)
-            lines.append(f"     {emoji(deploy)} {state_words(deploy.state)}{ended}: {_short(deploy, links)}")
+            lines.append(f"     {emoji(deploy)} {short_words(deploy)} for {since}: {_short(deploy, links)}")
+        lines += [f"     {emoji(deploy)} {_ended(deploy, now)}: {_short(deploy, links)}" for deploy in place.recent]
         if not place.under_way and not place.recent:
             lines.append("     nothing yet")
     return Message(f"{count(busy, 'deploy')} under way", paragraphs(lines))
@@ -176,8 +176,7 @@ def history(page: Page, links: Links, now: datetime) -> Message:
         words = f"No deploys of {of} that I know of."
         return Message(plain(words), [section(words)])
     lines = [
-        f"{emoji(deploy)} {_short(deploy, links)} to {name(deploy.environment)}{_ended(deploy, now)}"
-        for deploy in page.deploys
+        f"{emoji(deploy)} {_short(deploy, links, deploy.environment)}, {_ended(deploy, now)}" for deploy in page.deploys
     ]
     blocks = paragraphs([f"Deploys of {of}, newest first", *lines])
     if page.older is not None:
@@ -192,12 +191,13 @@ def diff(difference: Difference, links: Links) -> Message:
     live = difference.live
     place = f"*{difference.app}* in {name(difference.environment)}"
     base = links.commit(live.repository, live.sha)
-    lacks = f" It also lacks {count(compared.behind, 'commit')} that are live." if compared.behind else ""
+    lacks = f" It lacks {count(compared.behind, 'commit')} of what is live." if compared.behind else ""
     if compared.ahead == 0:
         words = f"Everything of {code(difference.head_ref)} is out: {place} runs {base}.{lacks}"
         return Message(plain(words), [section(f":white_check_mark: {words}")])
     commits = link(compared.url, count(compared.ahead, "commit"))
-    words = f"{commits} of {code(difference.head_ref)} not yet out: {place} runs {base}, live {_since(live)}.{lacks}"
+    are = "is" if compared.ahead == 1 else "are"
+    words = f"{commits} of {code(difference.head_ref)} {are} not out yet: {place} runs {base} {_since(live)}.{lacks}"
     blocks: list[Block] = [section(words)]
     newest = compared.commits[::-1][:COMMITS]
     if newest:
@@ -219,13 +219,15 @@ def _live(deploy: Deploy, links: Links) -> str:
     return f"{_short(deploy, links)}, {_since(deploy)}{url}"
 
 
-def _short(deploy: Deploy, links: Links) -> str:
-    """Which one it is, in a few words: ref, commit, number, person. Nobody is mentioned in a listing."""
+def _short(deploy: Deploy, links: Links, place: str = "") -> str:
+    """Which one it is, in a few words: ref, commit, place, number, person. Nobody is mentioned in a listing."""
     sha = links.commit(deploy.repository, deploy.sha)
     ref = sha if deploy.sha.startswith(deploy.ref) else f"{code(deploy.ref, 60)} at {sha}"
     forced = " · forced" if deploy.forced else ""
     by = code(deploy.user_name, 40) if deploy.user_name else person(deploy.user_id)
-    return f"{ref} · #{deploy.number} by {by}{forced}"
+    to = f" to {name(place)}" if place else ""
+    task = "" if deploy.task == "deploy" else f" {code(deploy.task, 40)}"
+    return f"{ref}{task}{to} · #{deploy.number} by {by}{forced}"
 
 
 def _since(deploy: Deploy) -> str:
@@ -233,7 +235,5 @@ def _since(deploy: Deploy) -> str:
 
 
 def _ended(deploy: Deploy, now: datetime) -> str:
-    if deploy.finished_at is None:
-        return f", {state_words(deploy.state).lower()}"
-    failed = f", {state_words(deploy.state).lower()}" if deploy.state in states.FAILED else ""
-    return f"{failed}, {duration(now - deploy.finished_at)} ago"
+    ago = "" if deploy.finished_at is None else f" {duration(now - deploy.finished_at)} ago"
+    return f"{short_words(deploy)}{ago}"

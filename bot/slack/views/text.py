@@ -14,7 +14,10 @@ from bot.deploys.model import short
 Block = dict[str, Any]
 
 SECTION, CONTEXT_PARTS, BLOCKS = 3000, 10, 50  # Slack's limits
-URL = 3000
+URL, LINK = 3000, 1000  # characters of an address in a button (Slack's limit) and within a text
+WHOLE = 11_000  # of a message's blocks; Slack refuses somewhere past 13,000
+# Control characters, and those that turn the direction of a line around or can't be seen.
+_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +44,14 @@ def escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
+def seen(text: str) -> str:
+    """With a space for each character that can't be seen."""
+    return _UNSEEN.sub(" ", text)
+
+
 def flat(text: str, longest: int = 250) -> str:
     """On one line, without control characters, and cut to `longest` characters."""
-    text = " ".join(re.sub(r"[\x00-\x1f\x7f\u200b-\u200f\u2028-\u202e\u2066-\u2069]+", " ", text).split())
+    text = " ".join(seen(text).split())
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
@@ -59,9 +67,17 @@ def name(text: str) -> str:
 
 def link(url: str, label: str) -> str:
     """A link with a label of ours; just the label when the address can't be one."""
-    if not url.startswith(("https://", "http://")) or len(url) > URL or re.search(r"[\s<>|]", url):
-        return label
-    return f"<{escape(url)}|{label}>"
+    return f"<{escape(url)}|{label}>" if is_address(url, LINK) else label
+
+
+def is_address(url: str, longest: int = URL) -> bool:
+    """Whether it is one that a browser opens and that can't leave the place it is put in."""
+    return (
+        url.startswith(("https://", "http://"))
+        and len(escape(url)) <= longest
+        and not re.search(r"[\s<>|\"]", url)
+        and url == seen(url)
+    )
 
 
 def person(user_id: str, user_name: str = "") -> str:
@@ -159,17 +175,22 @@ def button(action_id: str, label: str, value: str) -> Block:
 
 
 def paragraphs(lines: Sequence[str]) -> list[Block]:
-    """Lines as sections, as many in one as Slack lets in and at most 40 sections."""
+    """Lines as sections, as many in one as Slack lets in; the last says how many found no room at all."""
     blocks: list[Block] = []
     held = ""
-    for line in lines:
+    room_left = WHOLE
+    for index, line in enumerate(lines):
+        room_left -= len(line) + 1
+        if room_left < 0:
+            blocks += [section(held)] if held else []
+            return [*blocks, context(f"and {count(len(lines) - index, 'more line')}, too many for one message")]
         if held and len(held) + len(line) + 1 > SECTION - 100:
             blocks.append(section(held))
             held = ""
         held = f"{held}\n{line}" if held else line
     if held:
         blocks.append(section(held))
-    return blocks[:40]
+    return blocks
 
 
 def plain(markup: str) -> str:
