@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from pathlib import Path
 
 from bot import __version__
 
@@ -39,22 +38,19 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _with_settings(command: str) -> int:
     from bot.deploys.config import ConfigError, load_config
-    from bot.settings import Settings, SettingsError, read_settings
+    from bot.settings import SettingsError, config_path, read_settings
 
     faults: list[str] = []
-    settings: Settings | None = None
-    path = Path("shipbot.yml")
+    settings = config = None
+    path = config_path()
     try:
         settings = read_settings()
-        path = settings.shipbot_config
     except SettingsError as error:
         faults += str(error).splitlines()
-    config = None
-    if settings is not None:
-        try:
-            config = load_config(path)
-        except ConfigError as error:
-            faults += [f"{path}: {fault}" for fault in error.faults]
+    try:
+        config = load_config(path)
+    except ConfigError as error:
+        faults += [f"{path}: {fault}" for fault in error.faults]
     if command == "check":
         from bot.check import check
 

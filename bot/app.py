@@ -152,8 +152,6 @@ class Bot:
         except Malformed as error:
             log.warning("webhook_malformed", places=str(error))
             return
-        if event is None:
-            return
         deploy = self.service.on_event(event)
         if deploy is not None:
             structlog.contextvars.bind_contextvars(deploy=deploy.number)

@@ -49,10 +49,16 @@ def _database_url(value: str) -> str:
     return value
 
 
-class Settings(BaseSettings):
-    """What `python -m bot serve` and `check` are told by the environment, and by nothing else."""
+class _Place(BaseSettings):
+    """Where the config is: known even when nothing else of the environment can be used."""
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True)
+
+    shipbot_config: Path = Path("shipbot.yml")
+
+
+class Settings(_Place):
+    """What `python -m bot serve` and `check` are told by the environment, and by nothing else."""
 
     slack_bot_token: SecretStr = Field(description="xoxb-…, from OAuth & Permissions of the Slack app")
     slack_signing_secret: SecretStr | None = Field(None, description="from Basic Information of the Slack app")
@@ -64,7 +70,6 @@ class Settings(BaseSettings):
     github_api_url: Annotated[str, AfterValidator(_http_url), AfterValidator(_without_slash)] = "https://api.github.com"
     github_webhook_secret: SecretStr
     database_url: Annotated[str, AfterValidator(_database_url)] = "sqlite:///shipbot.db"
-    shipbot_config: Path = Path("shipbot.yml")
     host: str = "0.0.0.0"  # noqa: S104 - a service in a container is reached from outside it
     port: int = Field(3000, ge=0, le=65535)
     public_url: Annotated[str, AfterValidator(_http_url), AfterValidator(_without_slash)] | None = None
@@ -116,6 +121,11 @@ class Settings(BaseSettings):
     def github_app_pem(self) -> str:
         """The App's private key as PEM text; raises OSError when it names a file that can't be read."""
         return _pem(self.github_app_private_key.get_secret_value()) if self.github_app_private_key else ""
+
+
+def config_path() -> Path:
+    """Where SHIPBOT_CONFIG says that the config is."""
+    return _Place().shipbot_config
 
 
 def read_settings() -> Settings:

@@ -55,7 +55,7 @@ class Workers:
         self._apologise = apologise
         self._pressed = pressed
         self._threads: list[threading.Thread] = []
-        self._stopping = False
+        self._stopping = threading.Event()
 
     @property
     def running(self) -> bool:
@@ -70,7 +70,7 @@ class Workers:
 
     def stop(self, seconds: float) -> None:
         """Takes no more; waits up to `seconds` for what is claimed. What is not done by then is done again later."""
-        self._stopping = True
+        self._stopping.set()
         self._store.bell.ring()
         deadline = time.monotonic() + seconds
         for thread in self._threads:
@@ -94,7 +94,7 @@ class Workers:
         return True
 
     def _run(self, name: str) -> None:
-        while not self._stopping:
+        while not self._stopping.is_set():
             self._give_way()
             rings = self._store.bell.rings
             try:
@@ -110,8 +110,8 @@ class Workers:
 
     def _give_way(self) -> None:
         until = time.monotonic() + LONGEST_GIVING_WAY
-        while self._pressed() and not self._stopping and time.monotonic() < until:
-            time.sleep(0.01)
+        while self._pressed() and not self._stopping.is_set() and time.monotonic() < until:
+            self._stopping.wait(0.05)
 
     def _do(self, job: Job) -> None:
         started = time.perf_counter()

@@ -38,7 +38,9 @@ def check(settings: Settings | None, config: Config | None, faults: list[str]) -
     if settings is None:
         for fault in faults:
             report.fail(fault)
-        report.warn("config, database, Slack and GitHub are looked at once the environment is whole")
+        if config is not None:
+            report.ok(f"config: names {', '.join(config.apps)}")
+        report.warn("database, Slack and GitHub are looked at once the environment is whole")
         return 1
     report.ok("environment: everything that is needed is set")
     for fault in faults:

@@ -6,203 +6,169 @@ https://docs.github.com/en/webhooks/webhook-events-and-payloads
 
 from __future__ import annotations
 
-from typing import Annotated, Any, get_args
+from datetime import datetime
+from typing import Annotated, Any
 
-import orjson
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field, ValidationError
+import msgspec
 
 from bot.deploys.events import Deployment, DeploymentCreated, Event, Pinged, Status, StatusReported
-
-
-class Malformed(Exception):
-    """The body is not what GitHub sends for that event; the message names the places."""
-
 
 LONGEST_NAME = 255  # characters of an environment's name; GitHub's own limit
 
 
-def _clean(value: object) -> object:
+class Malformed(Exception):
+    """The body is not what GitHub sends for that event; the message names the place."""
+
+
+def _text(value: str | None) -> str:
     """Without NUL, which a database may not keep in a text."""
-    return value.replace("\x00", "\ufffd") if isinstance(value, str) else value
+    return (value or "").replace("\x00", "\ufffd")
 
 
-def _text(value: object) -> object:
-    return "" if value is None else _clean(value)
-
-
-def _link(value: object) -> object:
+def _link(value: str | None) -> str:
     """Only addresses a browser opens: a status may carry anything, and it becomes a button."""
-    return value if isinstance(value, str) and value.startswith(("https://", "http://")) else ""
+    return value if value and value.startswith(("https://", "http://")) else ""
 
 
-def _payload(value: object) -> object:
+def _object(value: Any) -> dict[str, Any]:
     """An object, or text that may be JSON: GitHub keeps either as it was sent."""
     if isinstance(value, str):
         try:
-            value = orjson.loads(value)
-        except orjson.JSONDecodeError:
+            value = msgspec.json.decode(value)
+        except (msgspec.MsgspecError, RecursionError):
             return {}
     return value if isinstance(value, dict) else {}
 
 
-Clean = Annotated[str, BeforeValidator(_clean)]
-Text = Annotated[str, BeforeValidator(_text)]
-Link = Annotated[str, BeforeValidator(_link)]
+Id = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]  # what a database's integer holds
 
 
-class _User(BaseModel):
-    login: Clean
+class _User(msgspec.Struct):
+    login: str
 
 
-class _Repository(BaseModel):
+class _Repository(msgspec.Struct):
     full_name: str
 
 
-class _Deployment(BaseModel):
-    id: int
-    ref: Clean
-    sha: Clean
-    task: Clean = "deploy"
-    environment: Clean
-    payload: Annotated[dict[str, Any], BeforeValidator(_payload)] = {}
+class _Organization(msgspec.Struct):
+    login: str
+
+
+class _Deployment(msgspec.Struct):
+    id: Id
+    ref: str
+    sha: str
+    environment: str
+    created_at: datetime
+    task: str = "deploy"
+    payload: Any = None
     creator: _User | None = None
-    created_at: AwareDatetime
-    description: Text = ""
+    description: str | None = None
 
     def event(self, repository: str) -> Deployment:
         return Deployment(
             repository=repository,
             id=self.id,
-            ref=self.ref,
-            sha=self.sha,
-            task=self.task,
-            environment=self.environment[:LONGEST_NAME],
-            payload=self.payload,
-            creator=self.creator.login if self.creator else "",
+            ref=_text(self.ref),
+            sha=_text(self.sha),
+            task=_text(self.task),
+            environment=_text(self.environment)[:LONGEST_NAME],
+            payload=_object(self.payload),
+            creator=_text(self.creator.login) if self.creator else "",
             created_at=self.created_at,
-            description=self.description,
+            description=_text(self.description),
         )
 
 
-class _Status(BaseModel):
-    id: int
-    state: Annotated[Clean, Field(min_length=1)]
+class _Status(msgspec.Struct):
+    id: Id
+    state: Annotated[str, msgspec.Meta(min_length=1)]
+    created_at: datetime
     creator: _User | None = None
-    created_at: AwareDatetime
-    description: Text = ""
-    log_url: Link = ""
-    target_url: Link = ""
-    environment_url: Link = ""
+    description: str | None = None
+    log_url: str | None = None
+    target_url: str | None = None
+    environment_url: str | None = None
 
     def event(self) -> Status:
         return Status(
             id=self.id,
-            state=self.state,
-            creator=self.creator.login if self.creator else "",
+            state=_text(self.state),
+            creator=_text(self.creator.login) if self.creator else "",
             created_at=self.created_at,
-            description=self.description,
-            log_url=self.log_url or self.target_url,
-            environment_url=self.environment_url,
+            description=_text(self.description),
+            log_url=_link(self.log_url) or _link(self.target_url),
+            environment_url=_link(self.environment_url),
         )
 
 
-class _DeploymentEvent(BaseModel):
+class _DeploymentEvent(msgspec.Struct):
     deployment: _Deployment
     repository: _Repository
 
 
-class _StatusEvent(_DeploymentEvent):
+class _StatusEvent(msgspec.Struct):
+    deployment: _Deployment
     deployment_status: _Status
+    repository: _Repository
 
 
-class _Organization(BaseModel):
-    login: str
-
-
-class _Ping(BaseModel):
+class _Ping(msgspec.Struct):
     zen: str = ""
     repository: _Repository | None = None
     organization: _Organization | None = None
 
 
-_MODELS: dict[str, type[BaseModel]] = {
-    "deployment": _DeploymentEvent,
-    "deployment_status": _StatusEvent,
-    "ping": _Ping,
+_DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
+    "deployment": msgspec.json.Decoder(_DeploymentEvent),
+    "deployment_status": msgspec.json.Decoder(_StatusEvent),
+    "ping": msgspec.json.Decoder(_Ping),
 }
-EVENTS = frozenset(_MODELS)  # the others are answered and not stored
-
-_Keys = dict[str, "_Keys | None"]
-
-
-def _keys(model: type[BaseModel]) -> _Keys:
-    """The keys that a model reads, and those of the models in it."""
-    keys: _Keys = {}
-    for name, field in model.model_fields.items():
-        inner = next((kind for kind in (field.annotation, *get_args(field.annotation)) if _is_model(kind)), None)
-        keys[name] = _keys(inner) if inner else None
-    return keys
+EVENTS = frozenset(_DECODERS)  # the others are answered and not stored
+_ENCODER = msgspec.json.Encoder()
 
 
-def _is_model(kind: object) -> bool:
-    return isinstance(kind, type) and issubclass(kind, BaseModel)
-
-
-_KEYS = {event: _keys(model) for event, model in _MODELS.items()}
-
-
-def essence(event: str, body: dict[str, Any]) -> str:
+def essence(event: str, body: bytes) -> str:
     """What is read of a webhook's body, as JSON: a tenth of it, which is all that is worth storing.
 
-    What is missing or of another kind stays so; parse_webhook says it.
+    Raises Malformed.
     """
-    return orjson.dumps(_only(body, _KEYS[event])).decode()
+    return _ENCODER.encode(_decoded(event, body)).decode()
 
 
-def _only(value: dict[str, Any], keys: _Keys) -> dict[str, Any]:
-    return {
-        key: _only(value[key], inner) if inner and isinstance(value[key], dict) else value[key]
-        for key, inner in keys.items()
-        if key in value
-    }
+def parse_webhook(event: str, body: str | bytes) -> Event:
+    """The event in a webhook's JSON body, whole or its essence. Raises Malformed."""
+    match _decoded(event, body):
+        case _StatusEvent(deployment, status, repository):
+            return StatusReported(deployment.event(repository.full_name), status.event())
+        case _DeploymentEvent(deployment, repository):
+            return DeploymentCreated(deployment.event(repository.full_name))
+        case _Ping(zen, repository, organization):
+            hooked = repository.full_name if repository else organization.login if organization else ""
+            return Pinged(_text(hooked), _text(zen))
+    raise Malformed(f"nobody needs the event {event}")
 
 
-def parse_webhook(event: str, body: str | bytes) -> Event | None:
-    """The event in a webhook's JSON body; None for one that nobody needs. Raises Malformed."""
+def _decoded(event: str, body: str | bytes) -> Any:
     try:
-        match event:
-            case "deployment":
-                made = _DeploymentEvent.model_validate_json(body)
-                return DeploymentCreated(made.deployment.event(made.repository.full_name))
-            case "deployment_status":
-                told = _StatusEvent.model_validate_json(body)
-                deployment = told.deployment.event(told.repository.full_name)
-                return StatusReported(deployment, told.deployment_status.event())
-            case "ping":
-                ping = _Ping.model_validate_json(body)
-                hooked = ping.repository.full_name if ping.repository else ""
-                return Pinged(hooked or (ping.organization.login if ping.organization else ""), ping.zen)
-    except ValidationError as error:
-        raise Malformed(_places(error)) from None
-    return None
+        return _DECODERS[event].decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        # msgspec's words name the place and the kind, never the value.
+        raise Malformed(str(error) or type(error).__name__) from None
 
 
 def parse_deployment(repository: str, value: dict[str, Any]) -> Deployment:
     """A deployment from a REST answer; raises Malformed."""
     try:
-        return _Deployment.model_validate(value).event(repository)
-    except ValidationError as error:
-        raise Malformed(_places(error)) from None
+        return msgspec.convert(value, _Deployment).event(repository)
+    except msgspec.ValidationError as error:
+        raise Malformed(str(error)) from None
 
 
 def parse_status(value: dict[str, Any]) -> Status:
     """A deployment status from a REST answer; raises Malformed."""
     try:
-        return _Status.model_validate(value).event()
-    except ValidationError as error:
-        raise Malformed(_places(error)) from None
-
-
-def _places(error: ValidationError) -> str:
-    # The values stay out of it: they are from outside and go to the log.
-    return "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['type']}" for item in error.errors())
+        return msgspec.convert(value, _Status).event()
+    except msgspec.ValidationError as error:
+        raise Malformed(str(error)) from None

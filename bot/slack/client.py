@@ -121,7 +121,7 @@ class SlackClient:
         """
         started = time.perf_counter()
         try:
-            answer = WebhookClient(response_url, timeout=TIMEOUT).send(
+            answer = WebhookClient(response_url, timeout=TIMEOUT, retry_handlers=[]).send(
                 text=message.text,
                 blocks=message.blocks,
                 response_type="ephemeral",

@@ -83,14 +83,15 @@ class Conversation:
             response_url=body.get("response_url", ""),
         )
         if action.get("action_id") == replies.HISTORY_PAGE:
-            app, environment, ref, before = str(action.get("value", "")).split("\n")
-            target = f"{app}/{ref}" if ref else app
             try:
-                page = self._reader.history(target, environment or None, int(before))
+                app, environment, ref, before = str(action.get("value", "")).split("\n")
+                page = self._reader.history(f"{app}/{ref}" if ref else app, environment or None, int(before))
             except PersonError as error:  # the app was taken out of the config meanwhile
                 self._answer(said, replies.problem(error))
-                return
-            self._answer(said, replies.history(page, self._links, self._clock.now()), instead=True)
+            except ValueError:
+                self._answer(said, replies.old_button())
+            else:
+                self._answer(said, replies.history(page, self._links, self._clock.now()), instead=True)
             return
         self._answer(said, replies.old_button())
 

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, TypeVar
 from urllib.parse import parse_qs
 
-import orjson
+import msgspec
 import structlog
 from pydantic import BaseModel, Field, StringConstraints, ValidationError
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
@@ -138,8 +138,13 @@ def build_app(intake: Intake, bot_token: str) -> AsyncApp:
     async def stored(kind: str, key: str, body: Mapping[str, Any]) -> None:
         kept = {name: value for name, value in body.items() if name != "token"}
         try:
-            payload = orjson.dumps(kept).decode()
-        except TypeError as error:  # numbers past 64 bits, hundreds of nested lists
+            payload = msgspec.json.encode(kept).decode()
+        except (
+            TypeError,
+            ValueError,
+            OverflowError,
+            RecursionError,
+        ) as error:  # numbers past 64 bits, hundreds of nested lists
             raise Unfit(f"the body can't be stored: {error}") from None
         try:
             await intake.put(NewJob(kind, payload, delivery=f"slack:{key}", priority=FIRST))
@@ -259,12 +264,12 @@ def _said(text: str, content_type: bytes) -> dict[str, Any]:
     """The JSON object in a body, {} for a form without one. Raises Unfit for JSON that is none."""
     try:
         if content_type.startswith(b"application/json") or text.startswith("{"):
-            value = orjson.loads(text)
+            value = msgspec.json.decode(text)
         elif (payload := parse_qs(text).get("payload")) is not None:
-            value = orjson.loads(payload[0])
+            value = msgspec.json.decode(payload[0])
         else:
             return {}
-    except orjson.JSONDecodeError:
+    except (msgspec.MsgspecError, RecursionError):
         raise Unfit("the body is not JSON") from None
     if not isinstance(value, dict):
         raise Unfit("the body is not a JSON object")

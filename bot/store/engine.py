@@ -111,6 +111,8 @@ def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")  # what is acknowledged survives a power cut
     cursor.execute("PRAGMA foreign_keys=ON")
+    # Carrying the log over into the file costs two more flushes: rather every 32 MB than every 4.
+    cursor.execute("PRAGMA wal_autocheckpoint=8000")
     cursor.close()
 
 

@@ -7,6 +7,7 @@ one, stores it together, and only then are the senders told.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import re
 import threading
@@ -23,10 +24,12 @@ ROOM = 20_000  # rows that may wait; past that the sender is told to come again
 LONGEST_ID = 255  # characters of a delivery's id; the column's length
 # A NUL as JSON writes it. Behind an odd number of backslashes it is none: `\\u0000` is a backslash and `u0000`.
 _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
-
-
 STORM = 8  # rows in one commit from which on more is coming in than one at a time
+GATHER = 0.004  # seconds that a storm is let gather before each commit: fewer flushes, more stored a second
 CALM = 0.05  # seconds after which a storm counts as over
+
+
+_Received = tuple[jobs.NewJob, "asyncio.Future[None]"]
 
 
 class Full(Exception):
@@ -34,14 +37,18 @@ class Full(Exception):
 
 
 class Intake:
-    """Stores what was received. `put` is called on one event loop; a thread of its own does the writing."""
+    """Stores what was received. `put` is called on one event loop; a thread of its own does the writing.
+
+    Whatever comes in while a batch is being committed goes along with the next one.
+    """
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._waiting: deque[tuple[jobs.NewJob, asyncio.Future[None]]] = deque()
+        self._waiting: deque[_Received] = deque()
         self._wanted = threading.Event()
-        self._closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = threading.Event()
         self._storm_at = 0.0
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
         self._thread.start()
@@ -51,11 +58,12 @@ class Intake:
 
         The future fails with what the database said when it can't be stored.
         """
-        if self._closed or len(self._waiting) >= ROOM:
+        if self._closed.is_set() or len(self._waiting) >= ROOM:
             raise Full
-        job = _storable(job)
-        stored = asyncio.get_running_loop().create_future()
-        self._waiting.append((job, stored))
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()  # once: it asks the system for the process's number each time
+        stored = self._loop.create_future()
+        self._waiting.append((_storable(job), stored))
         if not self._wanted.is_set():
             self._wanted.set()
         return stored
@@ -66,7 +74,7 @@ class Intake:
 
     def close(self) -> None:
         """Stores what still waits, then stops."""
-        self._closed = True
+        self._closed.set()
         self._wanted.set()
         self._thread.join()
 
@@ -75,25 +83,24 @@ class Intake:
             self._wanted.wait()
             self._wanted.clear()
             while self._waiting:
-                self._store_some()
-            if self._closed and not self._waiting:
+                if self.pressed():
+                    self._closed.wait(GATHER)
+                batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+                problem = self._write(batch)
+                with contextlib.suppress(RuntimeError):  # the loop is gone, and with it whoever asked
+                    batch[0][1].get_loop().call_soon_threadsafe(_tell, batch, problem)
+            if self._closed.is_set() and not self._waiting:
                 return
 
-    def _store_some(self) -> None:
-        batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+    def _write(self, batch: list[_Received]) -> Exception | None:
         if len(batch) >= STORM:
             self._storm_at = time.monotonic()
-        problem: Exception | None = None
         try:
             with self._store.write() as connection:
                 jobs.add_received(connection, [job for job, _ in batch], self._clock.now())
         except Exception as error:  # the senders are told, each of them; this thread goes on
-            problem = error
-        loop = batch[0][1].get_loop()
-        try:
-            loop.call_soon_threadsafe(_tell, [stored for _, stored in batch], problem)
-        except RuntimeError:
-            return  # the loop is gone, and with it whoever asked
+            return error
+        return None
 
 
 def _storable(job: jobs.NewJob) -> jobs.NewJob:
@@ -106,11 +113,11 @@ def _storable(job: jobs.NewJob) -> jobs.NewJob:
     return job
 
 
-def _tell(futures: list[asyncio.Future[None]], problem: Exception | None) -> None:
-    for future in futures:
-        if future.done():
-            continue
+def _tell(batch: list[_Received], problem: Exception | None) -> None:
+    for _, stored in batch:
+        if stored.done():
+            continue  # who asked has hung up
         if problem is None:
-            future.set_result(None)
+            stored.set_result(None)
         else:
-            future.set_exception(problem)
+            stored.set_exception(problem)

@@ -69,9 +69,9 @@ def intake(slack: SimulatedSlack, github: SimulatedGitHub, seconds: float, round
     ratios = []
     for number in range(1, rounds + 1):
         with bare() as server:
-            yardstick = play(webhooks=webhooks(github, server, 32, seconds))["webhooks"]
+            yardstick = play(webhooks=webhooks(github, server, 256, seconds))["webhooks"]
         with bot(slack, github) as server:
-            ours = play(webhooks=webhooks(github, server, 32, seconds))["webhooks"]
+            ours = play(webhooks=webhooks(github, server, 256, seconds))["webhooks"]
         assert set(ours["statuses"]) == {"202"}, ours
         ratios.append(ours["a_second"] / yardstick["a_second"])
         print(
