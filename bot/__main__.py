@@ -13,7 +13,7 @@ WRONG_USE = 2  # exit code for an environment or config that can't be used
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="shipbot", description="A ChatOps deployment bot for Slack and GitHub.")
+    parser = argparse.ArgumentParser(prog="python -m bot", description="A ChatOps deployment bot for Slack and GitHub.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("serve", help="run the bot; it is told everything by the environment")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
 
+from bot.deploys import states
 from bot.deploys.clock import Clock, SystemClock
 from bot.deploys.config import Config
 from bot.github.client import GitHubClient, app_tokens, given_token
@@ -33,7 +35,7 @@ from bot.worker import Handler, Workers
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 WORKERS = 4
-STOP_WITHIN = 6.0  # seconds for what is claimed; the whole stop must fit ten
+STOP_WITHIN = 6.0  # seconds for what was received and what is claimed; the whole stop must fit ten
 
 
 class Bot:
@@ -101,9 +103,10 @@ class Bot:
 
     def stop(self) -> None:
         """Finishes what is claimed and stores what was received."""
+        until = time.monotonic() + STOP_WITHIN
         self._scheduler.stop()
-        self._intake.close()
-        self.workers.stop(STOP_WITHIN)
+        self._intake.close(STOP_WITHIN)  # a database that does not answer keeps nobody from stopping
+        self.workers.stop(max(0.0, until - time.monotonic()))
 
     def close(self) -> None:
         """For a bot that was never started: stores what was received."""
@@ -160,13 +163,22 @@ class Bot:
     def _apologise(self, job: Job, reference: str) -> None:
         if job.kind in (COMMAND, EVENT, CLICK):
             self._conversation.apologise(job, reference)
+        elif job.kind == CREATE:
+            deploy = self.service.lose(job.json()["deploy"])
+            self._conversation.apologise_for(deploy, reference)
 
     def _sweep(self) -> None:
+        self.workers.renew()
         with self.store.write() as connection:
             jobs.release_expired(connection, self.clock.now())
+        with self.store.write() as connection:
+            jobs.forget(connection, self.clock.now())
 
     def _count_state(self, app: str, environment: str, state: str) -> None:
-        self.metrics.deploys.labels(app, environment, state).inc()
+        # Others may report any state on any environment, and each pair of labels is kept for ever.
+        configured = self.service.config.apps.get(app)
+        known = environment if configured and environment in configured.environments else "other"
+        self.metrics.deploys.labels(app, known, state if states.is_known(state) else "other").inc()
 
     def _counter(self, source: str) -> Callable[[str], None]:
         answers: dict[str, Any] = {}  # finding a label's counter costs more than counting

@@ -8,7 +8,7 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 TICK = 1  # seconds between looks for jobs that have become due
-SWEEP = 15  # seconds between looks for jobs whose worker went away
+SWEEP = 15  # seconds between renewals of this process's claims and looks for those whose worker went away
 
 
 class Scheduler:

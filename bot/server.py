@@ -62,10 +62,11 @@ def serve(settings: Settings, config: Config) -> None:
     try:
         migrate(store)
         with store.write() as connection:
+            now = SystemClock().now()
             if store.sqlite:  # there is no other process, so whatever is claimed was claimed by one that is gone
-                release_all(connection)
+                release_all(connection, now)
             else:
-                release_expired(connection, SystemClock().now())
+                release_expired(connection, now)
         bot = Bot(settings, config, store)
         gc.collect()
         gc.freeze()  # the program itself is no garbage; looking through it again and again costs a tenth of the time

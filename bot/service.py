@@ -160,9 +160,17 @@ class Service:
             if current.created_at is None:
                 values["created_at"] = created.created_at
             if current.state in (states.ASKED, states.LOST):  # else a webhook was quicker than the answer
-                values["state"] = states.CREATED
+                values |= {"state": states.CREATED, "finished_at": None}
             records.update_deploy(connection, number, **values)
             self._show(connection, number)
+
+    def lose(self, number: int) -> Deploy:
+        """Something of ours broke while the deployment was created: whether GitHub has it is not known."""
+        self._end(number, states.LOST, None)
+        with self._store.read() as connection:
+            deploy = records.deploy(connection, number)
+        assert deploy is not None
+        return deploy
 
     def describe_change(self, number: int) -> None:
         """Finds out what a deploy brings compared with what is live, for its card."""
@@ -176,6 +184,10 @@ class Service:
             compared = self._github.compare(deploy.repository, before.sha, deploy.sha)
         except PersonError:
             return  # the card says what GitHub refuses where it matters; this line it can do without
+        except TryLater:
+            if self._clock.now() - deploy.asked_at >= GIVE_UP:
+                return  # some comparisons GitHub never comes to the end of
+            raise
         if compared is None:
             return
         change = Change(
@@ -351,7 +363,7 @@ class Service:
             records.update_deploy(connection, number, problem=problem)
             self._show(connection, number)
 
-    def _end(self, number: int, state: str, problem: Problem) -> None:
+    def _end(self, number: int, state: str, problem: Problem | None) -> None:
         """The deploy ends without GitHub's record of it."""
         now = self._clock.now()
         with self._store.write() as connection:
@@ -431,7 +443,8 @@ class Service:
                 "deployment_id": told.id,
             },
         )
-        deploy = deploy or records.deploy_by_source(connection, source)
+        # Another worker's: held like every deploy that is found, since its state may be changed next.
+        deploy = deploy or records.deploy_by_source(connection, source, lock=True)
         assert deploy is not None
         return deploy
 

@@ -52,7 +52,7 @@ def _database_url(value: str) -> str:
 class _Place(BaseSettings):
     """Where the config is: known even when nothing else of the environment can be used."""
 
-    model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True)
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True, str_strip_whitespace=True)
 
     shipbot_config: Path = Path("shipbot.yml")
 

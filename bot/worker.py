@@ -55,6 +55,7 @@ class Workers:
         self._apologise = apologise
         self._pressed = pressed
         self._threads: list[threading.Thread] = []
+        self._at_work: dict[int, Job] = {}
         self._stopping = threading.Event()
 
     @property
@@ -87,11 +88,20 @@ class Workers:
         if job is None:
             return False
         structlog.contextvars.bind_contextvars(job=job.id, kind=job.kind, delivery=job.delivery)
+        self._at_work[job.id] = job
         try:
             self._do(job)
         finally:
+            self._at_work.pop(job.id, None)  # what could not be settled is brought back by the end of its lease
             structlog.contextvars.clear_contextvars()  # also what the handler bound: the deploy, the room
         return True
+
+    def renew(self) -> None:
+        """Keeps the claims of what is being worked on, which may take longer than a lease, from running out."""
+        held = sorted(self._at_work.copy().values(), key=lambda job: job.id)
+        if held:
+            with self._store.write() as connection:
+                jobs.renew(connection, held, self._clock.now())
 
     def _run(self, name: str) -> None:
         while not self._stopping.is_set():
@@ -103,6 +113,10 @@ class Workers:
                 continue  # another replica claimed a job of the same subject in the same moment
             except sa.exc.SQLAlchemyError as error:
                 log.error("database_unavailable", error=type(error).__name__)
+                self._store.bell.wait(self._store.bell.rings, 1)
+                continue
+            except Exception:  # of one job; a worker that died of it would leave the others to it too
+                log.exception("stumbled")
                 self._store.bell.wait(self._store.bell.rings, 1)
                 continue
             if not found:
@@ -143,6 +157,8 @@ class Workers:
     def _failed(self, job: Job, error: Exception) -> str:
         """Something of ours broke: it is tried again a few times, then kept as a dead letter and owned up to."""
         note = f"{type(error).__name__}: {error}"[:2000]
+        # What no database keeps in a text would make a failure of the failure.
+        note = note.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
         now = self._clock.now()
         if job.attempts < ATTEMPTS:
             log.exception("failed", attempt=job.attempts)

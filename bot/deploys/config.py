@@ -254,9 +254,9 @@ def load_config(path: Path) -> Config:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise ConfigError([Fault("", f"can't read {path}: {error.strerror}")]) from None
+        raise ConfigError([Fault("", f"can't be read ({error.strerror}); SHIPBOT_CONFIG says where it is")]) from None
     except UnicodeDecodeError:
-        raise ConfigError([Fault("", f"{path} is not UTF-8 text")]) from None
+        raise ConfigError([Fault("", "is not UTF-8 text")]) from None
     return read_config(text)
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 ASKED = "asked"  # stored; the deployment is still to be created
 CREATED = "created"  # GitHub has the deployment; nobody has reported on it yet
 REFUSED = "refused"  # GitHub said no; nothing was created
-LOST = "lost"  # GitHub could not be asked for so long that we stopped; whether it knows of it is unknown
+LOST = "lost"  # GitHub could not be asked for so long that we stopped, or we broke; whether it knows of it is unknown
 
 # GitHub's.
 QUEUED = "queued"
@@ -25,8 +25,14 @@ ERROR = "error"
 INACTIVE = "inactive"
 
 REPORTED = frozenset({QUEUED, PENDING, WAITING, IN_PROGRESS, SUCCESS, FAILURE, ERROR, INACTIVE})
+OURS = frozenset({ASKED, CREATED, REFUSED, LOST})
 FINAL = frozenset({SUCCESS, FAILURE, ERROR, INACTIVE, REFUSED})
 FAILED = frozenset({FAILURE, ERROR})
+
+
+def is_known(state: str) -> bool:
+    """Whether it is one of those above."""
+    return state in REPORTED or state in OURS
 
 
 def is_final(state: str) -> bool:

@@ -57,7 +57,11 @@ class AppTokens:
                 self._installations[repository] = installation
             known = self._tokens.get(installation)
             if known is None or known[1] - EARLY <= self._clock.now():
-                fetched = self._integration.get_access_token(installation)
+                try:
+                    fetched = self._integration.get_access_token(installation)
+                except Exception:  # an App that was taken out and put back has another installation
+                    self._installations.pop(repository)
+                    raise
                 expires: datetime = fetched.expires_at
                 if expires.tzinfo is None:
                     expires = expires.replace(tzinfo=UTC)

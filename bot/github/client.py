@@ -45,6 +45,7 @@ TIMEOUT = 10  # seconds; GitHub itself gives up on a request after 10
 # nobody sleeps: what takes longer is the job's business.
 READ_AGAIN = Retry(
     total=1,
+    other=0,  # urllib3 asks no allowed_methods here: a TLS connection cut after a POST went out would send it again
     allowed_methods=frozenset({"GET", "HEAD"}),
     status_forcelist=(500, 502, 503, 504),
     backoff_factor=0,
@@ -159,7 +160,7 @@ class GitHubClient:
             return [
                 (
                     deployment,
-                    [parse_status(item) for item in _page(found, f"deployments/{deployment.id}/statuses", PAGE)],
+                    list(_readable_statuses(_page(found, f"deployments/{deployment.id}/statuses", PAGE))),
                 )
                 for deployment in _readable(repository, _page(found, "deployments", limit))
             ]
@@ -330,3 +331,10 @@ def _readable(repository: str, made: Iterable[dict[str, Any]]) -> Iterator[Deplo
     for deployment in made:
         with contextlib.suppress(Malformed):
             yield parse_deployment(repository, deployment)
+
+
+def _readable_statuses(reported: Iterable[dict[str, Any]]) -> Iterator[Status]:
+    """The same of statuses."""
+    for status in reported:
+        with contextlib.suppress(Malformed):
+            yield parse_status(status)

@@ -26,6 +26,7 @@ class People:
         self._workspace = workspace
         self._sender = sender
         self._last: Outgoing | None = None
+        self.commands = {"/deploy"}  # those that the app has registered
         self.events = {"app_mention", "message.im", "app_home_opened"}  # what the app is subscribed to
         self.escape_commands = False  # "Escape channels, users, and links" of the command's settings
 
@@ -75,13 +76,27 @@ class People:
         """
         workspace = self._workspace
         bot = workspace.people[workspace.bot_user_id].name
-        if text.startswith("/") and thread_ts is None:
+        if text.startswith("/"):
             name, _, rest = text.partition(" ")
-            return self.command(user, room, rest, command=name)
+            if thread_ts is None and name in self.commands:
+                return self.command(user, room, rest, command=name)
+            return self._refuse(user, room, text, name, thread_ts)
         place = workspace.room(room)
         if place.kind != "im" and f"@{bot}" in text.lower():
             return self.mention(user, room, text, thread_ts=thread_ts)
         return self._write(workspace.person(user), place, text, thread_ts)
+
+    def _refuse(self, user: str, room: str, text: str, command: str, thread_ts: str | None) -> Answer:
+        """Slack knows no such command, or takes none in threads: it says so itself, and the bot is not told."""
+        workspace = self._workspace
+        with workspace.change():
+            person, place = workspace.person(user), workspace.room(room)
+            known = command in self.commands
+            why = "is not supported in threads. Sorry!" if known else "is not a valid command."
+            said = {"ephemeral_for": person.id, "thread_ts": thread_ts}
+            workspace.post(place, person.id, payloads.typed(workspace, text), subtype="slash_command", **said)
+            workspace.post(place, SLACKBOT, f"{payloads.typed(workspace, command)} {why}", **said)
+        return Answer(0)
 
     def _write(self, person: Person, room: Room, text: str, thread_ts: str | None, *, mention: bool = False) -> Answer:
         workspace = self._workspace

@@ -76,13 +76,6 @@ class SlackClient:
         """Replaces what a message says."""
         self._call("chat.update", {"channel": channel, "ts": ts, "metadata": metadata, **_shown(message)})
 
-    def whisper(self, channel: str, user: str, message: Message, *, thread: str = "") -> None:
-        """A message that only one person sees, and only while they look."""
-        arguments = {"channel": channel, "user": user, **_shown(message)}
-        if thread:
-            arguments["thread_ts"] = thread
-        self._call("chat.postEphemeral", arguments)
-
     def find(self, channel: str, since: datetime, event_type: str, key: str, value: str) -> str:
         """The ts of the message with that metadata among those posted since; '' when there is none."""
         arguments = {

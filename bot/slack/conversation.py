@@ -5,15 +5,15 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import structlog
 
 from bot.deploys.clock import Clock
-from bot.deploys.errors import PersonError, RateLimited, TryLater
-from bot.deploys.model import Asker, Wanted
+from bot.deploys.errors import PersonError, TryLater, UnknownApp
+from bot.deploys.model import Asker, Deploy, Wanted
 from bot.reader import Reader
 from bot.service import Service
 from bot.slack.client import SlackClient, SlackRefused
@@ -64,9 +64,6 @@ class Conversation:
         said = said_by_event(job.json(), job.delivery)
         if said is None:
             return
-        if not said.asker.name:
-            name = self._slack.user_name(said.asker.id)
-            said = replace(said, asker=Asker(said.asker.id, name))
         self._hear(job, said)
 
     def click(self, job: Job) -> None:
@@ -108,11 +105,15 @@ class Conversation:
         if said is not None:
             self._answer(said, replies.our_fault(reference))
 
+    def apologise_for(self, deploy: Deploy, reference: str) -> None:
+        """Tells the person whose deploy broke something of ours, in the conversation with the bot."""
+        self._slack.post(self._slack.direct_message(deploy.user_id), replies.our_fault(reference))
+
     def _hear(self, job: Job, said: Said) -> None:
         try:
             command = parse(said.text)
         except ParseError as error:
-            self._answer(said, replies.not_understood(error))
+            self._answer(said, replies.not_understood(error, offer=self._possible(error.nearest)))
             return
         try:
             message = self._obey(command, said)
@@ -129,6 +130,16 @@ class Conversation:
         if message is not None:
             self._answer(said, message)
 
+    def _possible(self, text: str) -> bool:
+        """Whether a mended command names an app there is: `rollback to web` would parse, and nobody meant it."""
+        if not text:
+            return False
+        command = parse(text)
+        try:
+            return not command.target or bool(self._service.config.target(command.target))
+        except UnknownApp:
+            return False
+
     def _obey(self, command: Command, said: Said) -> Message | None:
         """Does what was asked; returns the answer, None where the card is one."""
         now = self._clock.now()
@@ -144,7 +155,7 @@ class Conversation:
                         force=command.force,
                         reason=command.reason,
                     ),
-                    said.asker,
+                    self._named(said.asker),
                     room=said.room,
                     source=said.source,
                     message_id=said.message_id,
@@ -165,6 +176,10 @@ class Conversation:
             case _:
                 return replies.help_topic(command.topic) if command.topic else replies.help_overview()
 
+    def _named(self, asker: Asker) -> Asker:
+        """With the name, which Slack sends with a command and not with a message."""
+        return asker if asker.name else Asker(asker.id, self._slack.user_name(asker.id))
+
     def _answer(self, said: Said, message: Message, *, instead: bool = False) -> None:
         """To the person alone where Slack can; in the thread of a mention, so that it is found again."""
         try:
@@ -174,8 +189,6 @@ class Conversation:
                 self._slack.post(said.room, message)
             else:
                 self._slack.post(said.room, message, thread=said.thread)
-        except RateLimited:
-            raise
         except SlackRefused as refused:
             # An old response_url, or a room the bot is not in: there is still the conversation with the bot.
             log.info("answered_elsewhere", code=refused.code)

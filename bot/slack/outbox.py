@@ -101,7 +101,13 @@ class Outbox:
         with self._store.read() as connection:
             steps = records.steps(connection, deploy.number, after=row.told)
         for step in steps:
-            self._slack.post(channel, views.line(deploy, step), thread=ts)
+            try:
+                self._slack.post(channel, views.line(deploy, step), thread=ts)
+            except SlackRefused as refused:
+                if refused.code not in GONE | CLOSED:
+                    raise
+                log.warning("thread_closed", code=refused.code)  # the card says how it stands; the rest may come later
+                return
             self._remember(deploy, row.room, told=step.id)
 
     def _remember(self, deploy: Deploy, room: str, **values: Any) -> None:

@@ -56,7 +56,10 @@ class Store:
         self.sqlite = parsed.get_backend_name() == "sqlite"
         if self.sqlite:
             self.engine = sa.create_engine(
-                parsed.set(drivername="sqlite+pysqlite"), connect_args={"timeout": 30}, pool_size=pool
+                parsed.set(drivername="sqlite+pysqlite"),
+                connect_args={"timeout": 30},
+                pool_size=pool,
+                hide_parameters=True,
             )
             event.listen(self.engine, "connect", _set_up_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
@@ -65,9 +68,13 @@ class Store:
                 parsed.set(drivername="postgresql+psycopg"),
                 pool_size=pool,
                 pool_pre_ping=True,
+                hide_parameters=True,  # an error that names them takes people's words and response_urls to the log
                 connect_args={"connect_timeout": 10},
             )
         self._writing = self.engine.execution_options(shipbot_writes=True)
+        # PostgreSQL's own measure would let each statement of a reader see another state.
+        one_state = {} if self.sqlite else {"isolation_level": "REPEATABLE READ"}
+        self._reading = self.engine.execution_options(**one_state)
         self._turn: contextlib.AbstractContextManager[Any] = (
             threading.Lock() if self.sqlite else contextlib.nullcontext()
         )
@@ -76,7 +83,7 @@ class Store:
     @contextlib.contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """A transaction that only reads and sees one state of the database."""
-        with self.engine.connect() as connection:
+        with self._reading.connect() as connection:
             yield connection
 
     @contextlib.contextmanager

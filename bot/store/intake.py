@@ -72,11 +72,14 @@ class Intake:
         """Whether so much comes in that acknowledging it in time needs all there is of this process."""
         return time.monotonic() - self._storm_at < CALM
 
-    def close(self) -> None:
-        """Stores what still waits, then stops."""
+    def close(self, seconds: float | None = None) -> None:
+        """Stores what still waits, then stops; waits for that up to `seconds`, without end for None.
+
+        What is not stored by then was never acknowledged, and whoever sent it comes again.
+        """
         self._closed.set()
         self._wanted.set()
-        self._thread.join()
+        self._thread.join(seconds)
 
     def _run(self) -> None:
         while True:

@@ -16,7 +16,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from bot.store.schema import Moment, jobs
 
-LEASE = timedelta(minutes=2)  # longer than any handler may take; every outward call has a timeout far below
+LEASE = timedelta(minutes=2)  # renewed while a handler is at work, so that it ends only with the process
+UNSETTLED = timedelta(seconds=10)  # what was sent before a process died may take effect for so long
+KEPT = timedelta(days=7)  # of what is done, so that a delivery that comes again is known; GitHub sends for three
 
 # People wait for the first, rooms watch the second, nobody notices the third.
 FIRST, NORMAL, BACKGROUND = 0, 1, 2
@@ -169,29 +171,47 @@ def put_off(connection: sa.Connection, job: Job, until: datetime, note: str) -> 
         _settle(connection, job, state="done", finished_at=until, note=f"taken over by a newer one; {note}")
 
 
+def renew(connection: sa.Connection, held: Sequence[Job], now: datetime) -> None:
+    """Lets the claims of jobs that are being worked on hold for another LEASE."""
+    for job in held:
+        connection.execute(_claimed(job).values(lease_until=now + LEASE))
+
+
 def release_expired(connection: sa.Connection, now: datetime) -> int:
     """Makes ready again what a worker claimed and did not finish within its lease; returns how many."""
-    expired = sa.select(jobs).where(jobs.c.state == sa.literal_column("'running'"), jobs.c.lease_until < now)
-    rows = connection.execute(expired.with_for_update(skip_locked=True)).all()
-    for row in rows:
-        lost = Job(row.id, row.kind, row.payload, row.attempts, row.created_at, "", row.subject or "")
-        put_off(connection, lost, now, "its worker went away")
-    return len(rows)
+    return _release(connection, jobs.c.lease_until < now, now)
 
 
-def release_all(connection: sa.Connection) -> int:
-    """Makes every claimed job ready again: for the start of the only process of a SQLite database."""
-    last = sa.select(sa.func.max(jobs.c.lease_until)).where(jobs.c.state == "running")
-    far = connection.execute(last).scalar_one()
-    return release_expired(connection, far + timedelta(seconds=1)) if far is not None else 0
+def release_all(connection: sa.Connection, now: datetime) -> int:
+    """Makes every claimed job ready again: for the start of the only process of a SQLite database.
+
+    A request that was under way when the last process died may not have taken effect yet; whoever looks for what
+    it did before sending another must not look too soon.
+    """
+    return _release(connection, sa.true(), now + UNSETTLED)
+
+
+def forget(connection: sa.Connection, now: datetime, limit: int = 1000) -> int:
+    """Deletes up to `limit` jobs that have been done for longer than KEPT; returns how many."""
+    old = (
+        sa.select(jobs.c.id)
+        .where(jobs.c.state == sa.literal_column("'done'"), jobs.c.finished_at < now - KEPT)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return connection.execute(sa.delete(jobs).where(jobs.c.id.in_(old))).rowcount
 
 
 def counts(connection: sa.Connection) -> dict[tuple[str, str], int]:
     """How many unfinished jobs there are by (kind, state)."""
-    statement = (
-        sa.select(jobs.c.kind, jobs.c.state, sa.func.count())
-        .where(jobs.c.state.in_(["ready", "running", "dead"]))
-        .group_by(jobs.c.kind, jobs.c.state)
+    # One for each state, each by its partial index: what is done is most of the table, and must not be read.
+    statement = sa.union_all(
+        *(
+            sa.select(jobs.c.kind, jobs.c.state, sa.func.count())
+            .where(jobs.c.state == sa.literal_column(f"'{state}'"))
+            .group_by(jobs.c.kind, jobs.c.state)
+            for state in ("ready", "running", "dead")
+        )
     )
     return {(kind, state): number for kind, state, number in connection.execute(statement)}
 
@@ -215,9 +235,19 @@ def _row(job: NewJob, now: datetime) -> dict[str, Any]:
 
 
 def _settle(connection: sa.Connection, job: Job, **values: Any) -> None:
-    # Only the claim that did the work may settle it: one that outlived its lease has been handed on.
-    connection.execute(
-        sa.update(jobs)
-        .where(jobs.c.id == job.id, jobs.c.state == "running", jobs.c.attempts == job.attempts)
-        .values(claimed_by=None, lease_until=None, **values)
-    )
+    connection.execute(_claimed(job).values(claimed_by=None, lease_until=None, **values))
+
+
+def _claimed(job: Job) -> sa.Update:
+    # Only the claim that does the work may settle it: one that outlived its lease has been handed on.
+    return sa.update(jobs).where(jobs.c.id == job.id, jobs.c.state == "running", jobs.c.attempts == job.attempts)
+
+
+def _release(connection: sa.Connection, which: sa.ColumnElement[bool], at: datetime) -> int:
+    # In the order in which a verb adds the jobs of a deploy's cards, so that the two never wait for each other.
+    claimed = sa.select(jobs).where(jobs.c.state == sa.literal_column("'running'"), which).order_by(jobs.c.subject)
+    rows = connection.execute(claimed.with_for_update(skip_locked=True)).all()
+    for row in rows:
+        lost = Job(row.id, row.kind, row.payload, row.attempts, row.created_at, "", row.subject or "")
+        put_off(connection, lost, at, "its worker went away")
+    return len(rows)

@@ -48,8 +48,9 @@ def deploy(connection: sa.Connection, number: int, *, lock: bool = False) -> Dep
     return _one(connection, deploys.c.number == number, lock=lock)
 
 
-def deploy_by_source(connection: sa.Connection, source: str) -> Deploy | None:
-    return _one(connection, deploys.c.source == source)
+def deploy_by_source(connection: sa.Connection, source: str, *, lock: bool = False) -> Deploy | None:
+    """The deploy that was made of that source. `lock` as in `deploy`."""
+    return _one(connection, deploys.c.source == source, lock=lock)
 
 
 def deploy_by_deployment(connection: sa.Connection, repository: str, deployment_id: int) -> Deploy | None:
@@ -182,7 +183,8 @@ def card(connection: sa.Connection, number: int, room: str) -> sa.Row[Any] | Non
 
 def card_rooms(connection: sa.Connection, number: int) -> list[str]:
     """The rooms that show a deploy."""
-    return list(connection.execute(sa.select(cards.c.room).where(cards.c.deploy == number)).scalars())
+    query = sa.select(cards.c.room).where(cards.c.deploy == number).order_by(cards.c.room)
+    return list(connection.execute(query).scalars())
 
 
 def update_card(connection: sa.Connection, number: int, room: str, **values: Any) -> None:

@@ -34,8 +34,8 @@ metadata = sa.MetaData(
 # 64 bits everywhere; SQLite numbers rows by itself only in a column that is spelt INTEGER.
 Serial = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
-# What is still to be done: inbox, outbox and timers alike. A finished row stays until it is swept, so that a
-# delivery that comes again is known.
+# What is still to be done: inbox, outbox and timers alike. A row that is done stays for a week, so that a
+# delivery that comes again is known; a dead one stays.
 jobs = sa.Table(
     "jobs",
     metadata,
@@ -58,8 +58,12 @@ jobs = sa.Table(
 )
 _ready = jobs.c.state == "ready"
 _running = jobs.c.state == "running"
+_done = jobs.c.state == "done"
+_dead = jobs.c.state == "dead"
 sa.Index("ix_jobs_due", jobs.c.priority, jobs.c.run_at, jobs.c.id, sqlite_where=_ready, postgresql_where=_ready)
 sa.Index("ix_jobs_lease", jobs.c.lease_until, sqlite_where=_running, postgresql_where=_running)
+sa.Index("ix_jobs_done", jobs.c.finished_at, sqlite_where=_done, postgresql_where=_done)
+sa.Index("ix_jobs_dead", jobs.c.kind, sqlite_where=_dead, postgresql_where=_dead)
 sa.Index("uq_jobs_ready", jobs.c.subject, unique=True, sqlite_where=_ready, postgresql_where=_ready)
 sa.Index("uq_jobs_running", jobs.c.subject, unique=True, sqlite_where=_running, postgresql_where=_running)
 

@@ -103,9 +103,10 @@ def test_a_start_takes_up_what_an_end_left(store: Store) -> None:
     claim(store)
     claim(store, after=timedelta(seconds=30))
     with store.write() as connection:
-        assert jobs.release_all(connection) == 2
-        assert jobs.release_all(connection) == 0
+        assert jobs.release_all(connection, NOW) == 2
+        assert jobs.release_all(connection, NOW) == 0
     assert rows(store, "state") == [("ready",)] * 3
+    assert max(rows(store, "run_at")) == (NOW + jobs.UNSETTLED,)
 
 
 def test_a_restart_goes_on_where_the_last_bot_died(world: World) -> None:

@@ -191,7 +191,7 @@ def test_all_that_is_missing_is_named_at_once(tmp_path: Path) -> None:
 def test_all_that_is_wrong_in_the_config_is_named_at_once(tmp_path: Path) -> None:
     log, config = tmp_path / "log", tmp_path / "shipbot.yml"
     assert launch(SECRETS, tmp_path, log).wait(30) == 2
-    assert "can't read shipbot.yml: No such file or directory" in log.read_text()
+    assert "can't be read (No such file or directory); SHIPBOT_CONFIG says where it is" in log.read_text()
     config.write_text("apps:\n  web: {repository: web, environments: {production: {nope: 1}}}\n  status: 1\n")
     assert launch(SECRETS | {"SHIPBOT_CONFIG": str(config)}, tmp_path, log).wait(30) == 2
     told = log.read_text()

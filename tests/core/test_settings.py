@@ -211,3 +211,10 @@ def test_libraries_do_not_write_down_requests(written: io.StringIO) -> None:
         logging.getLogger(name).debug("token=%s", "x")
         logging.getLogger(name).info("token=%s", "x")
     assert lines(written) == []
+
+
+def test_a_line_break_behind_a_secret_is_not_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = given(monkeypatch, {name: f" {value}\n" for name, value in GOOD.items()})
+    assert settings.github_token is not None
+    assert settings.github_token.get_secret_value() == GOOD["GITHUB_TOKEN"]
+    assert settings.database_url == GOOD["DATABASE_URL"]

@@ -279,3 +279,9 @@ def test_an_answer_that_comes_too_late_for_slack_goes_to_a_direct_message(world:
     assert newest(world, world.slack.direct_room("U0ANA")) == (
         ":no_entry: `acme/web` has no branch, tag or commit `topci`. Did you mean `topic`?"
     )
+
+
+def test_a_mended_command_is_offered_only_where_there_is_such_an_app(world: World) -> None:
+    assert "Did you mean `/deploy web to production`?" in ask(world, "/deploy web production")
+    for slip in ("rollback web", "cancel 9"):
+        assert "Did you mean" not in ask(world, f"/deploy {slip}"), slip

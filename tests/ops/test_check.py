@@ -60,7 +60,7 @@ def test_a_process_without_anything_names_every_variable(tmp_path: Path) -> None
         "FAIL  GITHUB_WEBHOOK_SECRET: must be set",
         "FAIL  SLACK_SIGNING_SECRET: must be set (or SLACK_APP_TOKEN, for Socket Mode)",
         "FAIL  GITHUB_TOKEN: must be set (or GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY)",
-        "FAIL  shipbot.yml: can't read shipbot.yml: No such file or directory",
+        "FAIL  shipbot.yml: can't be read (No such file or directory); SHIPBOT_CONFIG says where it is",
         "warn  database, Slack and GitHub are looked at once the environment is whole",
     ]
 

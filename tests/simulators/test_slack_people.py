@@ -221,6 +221,17 @@ def test_say_does_what_the_text_means(slack, bot):
     assert kinds == ["/deploy", "app_mention", "message", "message"]
 
 
+def test_slack_itself_answers_what_is_no_command_of_the_app(slack, bot):
+    slack.say("U0ANA", "C0OPS", "hello")
+    ts = slack.messages("C0OPS")[-1].ts
+    slack.say("U0ANA", "C0OPS", "/dpeloy web")
+    slack.say("U0ANA", "C0OPS", "/deploy web", thread_ts=ts)
+    told = [message.text for message in slack.ephemerals("U0ANA")]
+    assert "/dpeloy is not a valid command." in told
+    assert "/deploy is not supported in threads. Sorry!" in told
+    assert bot.told == []
+
+
 def test_other_events(slack, bot):
     slack.send_event({"type": "team_rename", "name": "Playground"})
     slack.open_home("ana")

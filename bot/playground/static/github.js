@@ -131,9 +131,14 @@ export class GitHub {
       this.form(`${key}-add`, "Add a check", "Add", (name) => ["check",
         { repository: repository.name, branch: branch.name, name, state: "pending" }]),
       this.form(`${key}-push`, "Push a commit", "Push", (message) => ["push",
-        { repository: repository.name, branch: branch.name, message: message || null }], true));
+        { repository: repository.name, branch: branch.name, message: message || null, author: this.login() }], true));
     this.remember(details, key, false);
     return el("li", {}, details);
+  }
+
+  /** Who pushes: whoever one speaks as. */
+  login() {
+    return this.app.state.people.find((person) => person.id === this.app.state.viewer)?.login;
   }
 
   /** What GitHub has told the bot lately, and how the bot answered. */

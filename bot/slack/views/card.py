@@ -185,9 +185,11 @@ def _now(deploy: Deploy) -> str:
 def _why(deploy: Deploy, state: str) -> str:
     """Why it ended without GitHub's record of it."""
     if state == states.LOST:
-        reason = f" {cause(deploy.problem)}" if deploy.problem else ""
+        stopped = "Something broke on my side, so I stopped."
+        if deploy.problem is not None:
+            stopped = f"I tried for an hour and stopped. {cause(deploy.problem)}"
         return (
-            f"I tried for an hour and stopped.{reason} Whether GitHub made the deployment is not known: look there "
+            f"{stopped} Whether GitHub made the deployment is not known: look there "
             "before you ask again. A status that still comes will be shown here."
         )
     return explain(deploy.problem) if deploy.problem else "GitHub refused it."

@@ -46,7 +46,8 @@ def help_overview() -> Message:
     lines = [f"`/deploy {escape(form.usage)}`\n{form.summary}" for form in FORMS]
     blocks = [section("*What I can do.* It works after `/deploy`, after `@shipbot` and in a message to me.")]
     blocks += paragraphs(lines)
-    blocks.append(context("`/deploy help deploy` tells more of one; `to`, `on` and `in` mean the same."))
+    example = f"For example `/deploy {escape(FORMS[0].examples[1])}`."
+    blocks.append(context(f"{example} `/deploy help deploy` tells more of one; `to`, `on` and `in` mean the same."))
     return Message("What you can type after /deploy: " + ", ".join(form.name for form in FORMS), blocks)
 
 
@@ -62,8 +63,8 @@ def help_topic(topic: str) -> Message:
     return Message(f"{form.summary}: /deploy {escape(form.usage)}", paragraphs(lines))
 
 
-def not_understood(error: ParseError) -> Message:
-    """Where a command went wrong, and the nearest one that works."""
+def not_understood(error: ParseError, *, offer: bool = True) -> Message:
+    """Where a command went wrong, and the nearest one that works, unless it is not to be offered."""
     text = seen(error.text)
     start = max(0, min(error.start, len(text)))
     first = max(0, start - _SHOWN_COMMAND // 2)
@@ -77,7 +78,7 @@ def not_understood(error: ParseError) -> Message:
         section(f":thinking_face: I expected {escape(error.expected)} here:"),
         section(f"```{quoted}\n{marker}```"),
     ]
-    if error.nearest and len(error.nearest) <= _SHOWN_COMMAND:
+    if offer and error.nearest and len(error.nearest) <= _SHOWN_COMMAND:
         blocks.append(section(f"Did you mean {code(f'/deploy {error.nearest}', 200)}?"))
     elif error.form is not None:
         blocks.append(section(_try(error.form)))
@@ -227,7 +228,8 @@ def _short(deploy: Deploy, links: Links, place: str = "") -> str:
     by = code(deploy.user_name, 40) if deploy.user_name else person(deploy.user_id)
     to = f" to {name(place)}" if place else ""
     task = "" if deploy.task == "deploy" else f" {code(deploy.task, 40)}"
-    return f"{ref}{task}{to} · #{deploy.number} by {by}{forced}"
+    hosts = f" · only on {code(deploy.hosts, 60)}" if deploy.hosts else ""
+    return f"{ref}{task}{to} · #{deploy.number} by {by}{forced}{hosts}"
 
 
 def _since(deploy: Deploy) -> str:
