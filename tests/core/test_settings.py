@@ -118,7 +118,7 @@ def test_the_private_key_as_text_on_one_line_or_in_a_file(
     (tmp_path / "key.pem").write_text(PEM)
     value = {"text": PEM, "one line": PEM.replace("\n", "\\n"), "path": str(tmp_path / "key.pem")}[form]
     settings = given(monkeypatch, APP | {"GITHUB_APP_PRIVATE_KEY": value})
-    assert settings.github_app_pem == PEM
+    assert settings.github_app_pem.strip() == PEM.strip()
     assert "MIIEowIBAAKCAQEA0123456789" in settings.secrets()
 
 
@@ -140,7 +140,7 @@ def test_the_secrets_are_complete_and_never_shown(monkeypatch: pytest.MonkeyPatc
     settings = given(monkeypatch, GOOD | {"GITHUB_APP_ID": "7", "GITHUB_APP_PRIVATE_KEY": PEM})
     hidden = set(settings.secrets())
     assert {value for name, value in GOOD.items() if name != "DATABASE_URL"} <= hidden
-    assert {"secret%2Fpass", "secret/pass", PEM, "abcdefghijklmnop"} <= hidden
+    assert {"secret%2Fpass", "secret/pass", PEM.strip(), "abcdefghijklmnop"} <= hidden
     for shown in (repr(settings), str(settings)):
         assert not [secret for secret in hidden if secret in shown.replace(settings.database_url, "")]
 

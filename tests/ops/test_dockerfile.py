@@ -101,7 +101,7 @@ def test_its_command_is_real() -> None:
     assert command == ["python", "-m", "bot", "serve"]
     ran = subprocess.run([sys.executable, *command[1:], "--help"], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert ran.returncode == 0
-    assert "usage: shipbot serve" in ran.stdout
+    assert "usage: python -m bot serve" in ran.stdout
 
 
 @pytest.mark.parametrize("status", [200, 503])
