@@ -22,7 +22,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 Handler = Callable[[Job], None]
 Apology = Callable[[Job, str], None]
 
-ATTEMPTS = 5  # of a job that breaks something of ours; what is merely not possible yet is tried without end
+FAILURES = 5  # of a job that breaks something of ours; what is merely not possible yet is tried without end
 LONGEST_GIVING_WAY = 0.25  # seconds before each job: in a storm without end the work still gets done
 LONGEST_WAIT = timedelta(minutes=1)
 
@@ -160,13 +160,14 @@ class Workers:
         # What no database keeps in a text would make a failure of the failure.
         note = note.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
         now = self._clock.now()
-        if job.attempts < ATTEMPTS:
-            log.exception("failed", attempt=job.attempts)
+        failures = job.failures + 1  # not the attempts: GitHub may have been down for a hundred of those
+        if failures < FAILURES:
+            log.exception("failed", failures=failures)
             with self._store.write() as connection:
-                jobs.put_off(connection, job, now + wait_before(job.attempts), note)
+                jobs.put_off(connection, job, now + wait_before(failures), note, failed=True)
             return "failed"
         reference = f"J{job.id}"
-        log.exception("dead", attempt=job.attempts, reference=reference)
+        log.exception("dead", failures=failures, reference=reference)
         with self._store.write() as connection:
             jobs.bury(connection, job, now, note)
         try:

@@ -43,7 +43,7 @@ class NewJob:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job as its handler gets it. `attempts` counts this one."""
+    """A job as its handler gets it. `attempts` counts this one; `failures` those before that broke."""
 
     id: int
     kind: str
@@ -52,6 +52,7 @@ class Job:
     created_at: datetime
     delivery: str = ""
     subject: str = ""
+    failures: int = 0
 
     def json(self) -> Any:
         """The payload, parsed."""
@@ -101,8 +102,8 @@ def add_received(connection: sa.Connection, received: Sequence[NewJob], now: dat
 
 
 _RECEIVED = """
-    INSERT INTO jobs (kind, state, priority, delivery, payload, created_at, run_at, attempts)
-    SELECT value->>0, 'ready', CAST(value->>1 AS smallint), value->>2, value->>3, :now, :now, 0 FROM {rows}
+    INSERT INTO jobs (kind, state, priority, delivery, payload, created_at, run_at, attempts, failures)
+    SELECT value->>0, 'ready', CAST(value->>1 AS smallint), value->>2, value->>3, :now, :now, 0, 0 FROM {rows}
     WHERE true ON CONFLICT (delivery) DO NOTHING
 """  # the WHERE tells SQLite that ON is no join's
 _NOW = sa.bindparam("now", type_=Moment)
@@ -148,6 +149,7 @@ def claim(connection: sa.Connection, worker: str, now: datetime) -> Job | None:
         created_at=row.created_at,
         delivery=row.delivery or "",
         subject=row.subject or "",
+        failures=row.failures,
     )
 
 
@@ -161,12 +163,16 @@ def bury(connection: sa.Connection, job: Job, now: datetime, note: str) -> None:
     _settle(connection, job, state="dead", finished_at=now, note=note)
 
 
-def put_off(connection: sa.Connection, job: Job, until: datetime, note: str) -> None:
-    """The job is ready again from `until` on; where its subject already has a ready job, that one serves."""
+def put_off(connection: sa.Connection, job: Job, until: datetime, note: str, *, failed: bool = False) -> None:
+    """The job is ready again from `until` on; where its subject already has a ready job, that one serves.
+
+    `failed`: not because it was not possible yet, but because something of ours broke.
+    """
     connection.info["jobs_added"] = True
     try:
         with connection.begin_nested():
-            _settle(connection, job, state="ready", run_at=until, note=note)
+            failures = jobs.c.failures + int(failed)
+            _settle(connection, job, state="ready", run_at=until, note=note, failures=failures)
     except sa.exc.IntegrityError:  # tried rather than looked for, since one may be added at this very moment
         _settle(connection, job, state="done", finished_at=until, note=f"taken over by a newer one; {note}")
 
@@ -231,6 +237,7 @@ def _row(job: NewJob, now: datetime) -> dict[str, Any]:
         "created_at": now,
         "run_at": job.run_at or now,
         "attempts": 0,
+        "failures": 0,
     }
 
 

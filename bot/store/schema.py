@@ -48,7 +48,8 @@ jobs = sa.Table(
     sa.Column("payload", sa.Text, nullable=False),  # JSON
     sa.Column("created_at", Moment, nullable=False),
     sa.Column("run_at", Moment, nullable=False),
-    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),  # claims; also of a job that was only put off
+    sa.Column("failures", sa.Integer, nullable=False),  # attempts in which something of ours broke
     sa.Column("claimed_by", sa.String(64)),
     sa.Column("lease_until", Moment),
     sa.Column("finished_at", Moment),

@@ -17,7 +17,7 @@ from bot.store.engine import Store
 from bot.store.jobs import Job, NewJob
 from bot.store.schema import deploys
 from bot.store.schema import jobs as table
-from bot.worker import ATTEMPTS, Workers, wait_before
+from bot.worker import FAILURES, Workers, wait_before
 from tests.world import START, FixedClock, World
 
 NOW = START
@@ -297,7 +297,7 @@ def test_waits_between_attempts() -> None:
 def test_what_breaks_is_tried_five_times_then_kept_and_owned_up_to(store: Store) -> None:
     shop = Shop(store, FixedClock(), raising(ValueError("no such thing")))
     add(store, NewJob("card"))
-    for _ in range(ATTEMPTS):
+    for _ in range(FAILURES):
         assert shop.settle() == 1
         shop.clock.moment += timedelta(minutes=1)
     assert shop.settle() == 0
@@ -309,7 +309,7 @@ def test_what_breaks_is_tried_five_times_then_kept_and_owned_up_to(store: Store)
 def test_what_nobody_does_is_kept_too(store: Store) -> None:
     shop = Shop(store, FixedClock(), raising(ValueError()))
     add(store, NewJob("unheard of"))
-    for _ in range(ATTEMPTS):
+    for _ in range(FAILURES):
         shop.settle()
         shop.clock.moment += timedelta(minutes=1)
     assert rows(store, "state", "note") == [("dead", "LookupError: nobody does jobs of the kind unheard of")]
@@ -327,6 +327,22 @@ def test_what_is_not_possible_yet_is_tried_without_end(store: Store) -> None:
     assert shop.told == []
 
 
+def test_an_outage_uses_up_none_of_the_attempts_that_a_failure_has(store: Store) -> None:
+    errors: list[Exception] = [Unavailable("GitHub", "HTTP 502")] * 20 + [ValueError("once")]
+
+    def handler(job: Job) -> None:
+        if errors:
+            raise errors.pop(0)
+
+    shop = Shop(store, FixedClock(), handler)
+    add(store, NewJob("card"))
+    for _ in range(22):
+        assert shop.settle() == 1
+        shop.clock.moment += timedelta(minutes=1)
+    assert rows(store, "state", "failures") == [("done", 1)]
+    assert shop.told == []
+
+
 def test_a_rate_limit_is_waited_for(store: Store) -> None:
     shop = Shop(store, FixedClock(), raising(RateLimited("GitHub", NOW + timedelta(minutes=20))))
     add(store, NewJob("card"))
@@ -340,7 +356,7 @@ def test_the_person_is_told_with_a_reference(world: World) -> None:
     with world.store.write() as connection:  # a row that this version does not understand
         connection.execute(sa.update(deploys).values(change={"made": "by another version"}))
     world.slack.command("U0ANA", "C0OPS", "history web")
-    for _ in range(ATTEMPTS):
+    for _ in range(FAILURES):
         world.advance(minutes=1)
     [(dead, reference)] = [
         (kind, f"J{id}") for id, kind, state in rows(world.store, "id", "kind", "state") if state == "dead"

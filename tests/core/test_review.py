@@ -22,7 +22,7 @@ from bot.store.engine import Store
 from bot.store.intake import Intake
 from bot.store.jobs import Job, NewJob
 from bot.store.schema import jobs as table
-from bot.worker import ATTEMPTS, Workers
+from bot.worker import FAILURES, Workers
 from tests.front.chat import ask, cards, newest, thread
 from tests.simulators.test_github_access import APP, keys
 from tests.truth import served_github
@@ -74,7 +74,7 @@ def test_a_failure_that_no_database_keeps_is_kept_all_the_same(store: Store) -> 
     workers = Workers(store, clock, Metrics(), {"card": handler}, lambda job, reference: None)
     with store.write() as connection:
         jobs.add(connection, NewJob("card"), START)
-    for _ in range(ATTEMPTS):
+    for _ in range(FAILURES):
         workers.step()
         clock.moment += timedelta(minutes=1)
     assert states(store) == ["dead"]
@@ -200,7 +200,7 @@ def test_a_deploy_that_breaks_us_does_not_hang(world: World) -> None:
     world.slack.command("U0ANA", "C0OPS", "api/topic to canary")
     world.bot.workers.step()
     world.github.fail("GET", "/repos/acme/api/branches/topic", status=200, body={"name": "topic"}, times=9)
-    for _ in range(ATTEMPTS + 1):
+    for _ in range(FAILURES + 1):
         world.advance(minutes=1)
     [dead] = world.dead()
     assert dead.startswith("create: ")
@@ -214,7 +214,7 @@ def test_a_thread_that_is_closed_kills_no_job(world: World) -> None:
     world.deliver()
     world.slack.fail("chat.postMessage", error="restricted_action_non_threadable_channel", times=9)
     world.report("in_progress")
-    for _ in range(ATTEMPTS):
+    for _ in range(FAILURES):
         world.advance(minutes=1)
     assert (world.dead(), world.waiting(), thread(world)) == ([], [], [])
 
