@@ -169,12 +169,11 @@ class TryLater(Exception):
 class Unavailable(TryLater):
     """The other side did not answer, or answered that it can't now (5xx). Not known yet is not failed.
 
-    `ambiguous`: the request was a write that may have taken effect.
+    A write that it was raised for may have taken effect.
     """
 
     service: str
     detail: str = ""
-    ambiguous: bool = False
     at: datetime | None = field(default=None)
 
 
@@ -184,4 +183,3 @@ class RateLimited(TryLater):
 
     service: str
     at: datetime | None = field(default=None)
-    secondary: bool = False

@@ -27,7 +27,6 @@ INACTIVE = "inactive"
 REPORTED = frozenset({QUEUED, PENDING, WAITING, IN_PROGRESS, SUCCESS, FAILURE, ERROR, INACTIVE})
 OURS = frozenset({ASKED, CREATED, REFUSED, LOST})
 FINAL = frozenset({SUCCESS, FAILURE, ERROR, INACTIVE, REFUSED})
-FAILED = frozenset({FAILURE, ERROR})
 
 
 def is_known(state: str) -> bool:

@@ -10,8 +10,9 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 import requests
@@ -57,6 +58,7 @@ REFS = 3  # pages of a hundred, of branches and of tags, in which a name that is
 PAGE = 100  # of a list; GitHub's limit
 SECONDARY_WAIT = timedelta(minutes=1)  # what GitHub asks for when it names no time
 
+Told = TypeVar("Told")
 Observer = Callable[[str, float], None]
 
 
@@ -152,7 +154,7 @@ class GitHubClient:
     def find_deployment(self, repository: str, environment: str, task: str, our_id: str) -> Deployment | None:
         with self._asking(repository, "Deployments: read") as found:
             newest = _page(found, "deployments", PAGE, environment=environment, task=task)
-            ours = [made for made in _readable(repository, newest) if made.our_id == our_id]
+            ours = [made for made in _readable(partial(parse_deployment, repository), newest) if made.our_id == our_id]
         return ours[-1] if ours else None  # the oldest: who copies a payload comes after it
 
     def past_deployments(self, repository: str, limit: int) -> Iterable[tuple[Deployment, list[Status]]]:
@@ -160,9 +162,9 @@ class GitHubClient:
             return [
                 (
                     deployment,
-                    list(_readable_statuses(_page(found, f"deployments/{deployment.id}/statuses", PAGE))),
+                    list(_readable(parse_status, _page(found, f"deployments/{deployment.id}/statuses", PAGE))),
                 )
-                for deployment in _readable(repository, _page(found, "deployments", limit))
+                for deployment in _readable(partial(parse_deployment, repository), _page(found, "deployments", limit))
             ]
 
     # for `check`
@@ -204,7 +206,7 @@ class GitHubClient:
             raise translated from error
         except (requests.RequestException, Malformed) as error:
             outcome = Unavailable.__name__
-            raise Unavailable("GitHub", _trouble(error), ambiguous=writing) from error
+            raise Unavailable("GitHub", _trouble(error)) from error
         finally:
             self._observe(outcome, time.perf_counter() - started)
 
@@ -242,7 +244,7 @@ class GitHubClient:
         if status == 422 and "no ref found" in message.lower():
             return UnknownRef(repository, message.rpartition(": ")[2])
         if status >= 500:
-            return Unavailable("GitHub", f"HTTP {status}", ambiguous=writing)
+            return Unavailable("GitHub", f"HTTP {status}")
         return RequestRefused(status, message)
 
     def _limited(self, status: int, message: str, headers: dict[str, str]) -> RateLimited | None:
@@ -250,11 +252,11 @@ class GitHubClient:
         now = self._clock.now()
         after = headers.get("retry-after", "")
         if after.isdigit():
-            return RateLimited("GitHub", now + timedelta(seconds=int(after)), secondary=True)
+            return RateLimited("GitHub", now + timedelta(seconds=int(after)))
         if headers.get("x-ratelimit-remaining") == "0" and headers.get("x-ratelimit-reset", "").isdigit():
             return RateLimited("GitHub", datetime.fromtimestamp(int(headers["x-ratelimit-reset"]), UTC))
         if status == 429 or "rate limit" in message.lower():
-            return RateLimited("GitHub", now + SECONDARY_WAIT, secondary=True)
+            return RateLimited("GitHub", now + SECONDARY_WAIT)
         return None
 
 
@@ -326,15 +328,8 @@ def _page(found: Repository, path: str, limit: int, **filters: str) -> list[dict
     return list(data)
 
 
-def _readable(repository: str, made: Iterable[dict[str, Any]]) -> Iterator[Deployment]:
-    """Deployments that can be understood; one that can't must not hide the others."""
-    for deployment in made:
+def _readable(parse: Callable[[dict[str, Any]], Told], told: Iterable[dict[str, Any]]) -> Iterator[Told]:
+    """What can be understood of a list; one item that can't must not hide the others."""
+    for item in told:
         with contextlib.suppress(Malformed):
-            yield parse_deployment(repository, deployment)
-
-
-def _readable_statuses(reported: Iterable[dict[str, Any]]) -> Iterator[Status]:
-    """The same of statuses."""
-    for status in reported:
-        with contextlib.suppress(Malformed):
-            yield parse_status(status)
+            yield parse(item)

@@ -69,7 +69,7 @@ class SlackClient:
             arguments["thread_ts"] = thread
         if metadata:
             arguments["metadata"] = metadata
-        answer = self._call("chat.postMessage", arguments, writing=True)
+        answer = self._call("chat.postMessage", arguments)
         return answer["channel"], answer["ts"]
 
     def update(self, channel: str, ts: str, message: Message, *, metadata: dict[str, Any]) -> None:
@@ -131,7 +131,7 @@ class SlackClient:
         if answer.status_code != 200:
             raise SlackRefused("response_url", answer.body[:100])
 
-    def _call(self, method: str, arguments: dict[str, Any] | None = None, *, writing: bool = False) -> SlackResponse:
+    def _call(self, method: str, arguments: dict[str, Any] | None = None) -> SlackResponse:
         room = (method, str((arguments or {}).get("channel", "")))
         if (until := self._closed_until.get(room)) is not None:
             if self._clock.now() < until:
@@ -155,14 +155,14 @@ class SlackClient:
                 until = self._closed_until[room] = self._after(answer.headers)
                 raise RateLimited("Slack", until) from error
             if not code or code in PASSING or code in MENDABLE:
-                raise Unavailable("Slack", outcome, ambiguous=writing) from error
+                raise Unavailable("Slack", outcome) from error
             raise SlackRefused(method, code, str(answer.get("needed") or "")) from error
         except HTTPError as error:
             outcome = f"HTTP {error.code}"
-            raise Unavailable("Slack", outcome, ambiguous=writing) from error
+            raise Unavailable("Slack", outcome) from error
         except (URLError, OSError, HTTPException, SlackClientError, ValueError) as error:
             outcome = type(error).__name__
-            raise Unavailable("Slack", outcome, ambiguous=writing) from error
+            raise Unavailable("Slack", outcome) from error
         finally:
             self._observe(outcome, time.perf_counter() - started)
 

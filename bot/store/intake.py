@@ -47,7 +47,6 @@ class Intake:
         self._clock = clock
         self._waiting: deque[_Received] = deque()
         self._wanted = threading.Event()
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = threading.Event()
         self._storm_at = 0.0
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
@@ -60,9 +59,7 @@ class Intake:
         """
         if self._closed.is_set() or len(self._waiting) >= ROOM:
             raise Full
-        if self._loop is None:
-            self._loop = asyncio.get_running_loop()  # once: it asks the system for the process's number each time
-        stored = self._loop.create_future()
+        stored = asyncio.get_running_loop().create_future()
         self._waiting.append((_storable(job), stored))
         if not self._wanted.is_set():
             self._wanted.set()

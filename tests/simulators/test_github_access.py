@@ -56,13 +56,6 @@ def github(clock: Clock) -> Iterator[SimulatedGitHub]:
         check_github_record(simulated, refused_too=False)
 
 
-@pytest.fixture
-def http(github: SimulatedGitHub) -> Iterator[httpx.Client]:
-    headers = {"Authorization": f"token {github.token}"}
-    with httpx.Client(base_url=f"{github.url}/api/v3", headers=headers) as client:
-        yield client
-
-
 def signed(key: str | None = None, **claims: object) -> dict[str, str]:
     now = int(time.time())
     whole = {"iat": now - 60, "exp": now + 300, "iss": str(APP), **claims}

@@ -26,13 +26,6 @@ def github() -> Iterator[SimulatedGitHub]:
 
 
 @pytest.fixture
-def http(github: SimulatedGitHub) -> Iterator[httpx.Client]:
-    headers = {"Authorization": f"token {github.token}"}
-    with httpx.Client(base_url=f"{github.url}/api/v3", headers=headers) as client:
-        yield client
-
-
-@pytest.fixture
 def client(github: SimulatedGitHub) -> Any:
     return pygithub.Github(
         base_url=f"{github.url}/api/v3",

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from urllib.parse import parse_qs
 
-import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -57,13 +56,6 @@ def github() -> Iterator[SimulatedGitHub]:
         simulated.add_repository("acme/web")
         yield simulated
         check_github_record(simulated, refused_too=False)
-
-
-@pytest.fixture
-def http(github: SimulatedGitHub) -> Iterator[httpx.Client]:
-    headers = {"Authorization": f"token {github.token}"}
-    with httpx.Client(base_url=f"{github.url}/api/v3", headers=headers) as client:
-        yield client
 
 
 def events(github: SimulatedGitHub) -> list[str]:
