@@ -143,6 +143,31 @@ class NotConfigured(PersonError):
     environment: str
 
 
+@dataclass(eq=False)
+class LoginUnavailable(PersonError):
+    """Nobody can log in to GitHub here: the bot is no GitHub App, or its App does not allow the device flow."""
+
+    message: str = ""
+
+
+@dataclass(eq=False)
+class LoginEnded(PersonError):
+    """The code of a login ran out (`expired`) or the person declined."""
+
+    expired: bool = False
+
+
+@dataclass(eq=False)
+class LookupFailed(PersonError):
+    """Slack or GitHub did not say who belongs to `what` (a usergroup, a team) or what a person may do.
+
+    `reason` is their word for it.
+    """
+
+    what: str
+    reason: str = ""
+
+
 def problem_of(error: PersonError | TryLater) -> Problem:
     """The error as a value that can be stored; its code is the class's name."""
     facts = dataclasses.asdict(error)  # type: ignore[call-overload]  # every subclass is a dataclass

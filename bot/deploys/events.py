@@ -66,4 +66,15 @@ class Pinged:
     zen: str = ""
 
 
-Event = DeploymentCreated | StatusReported | Pinged
+@dataclass(frozen=True, slots=True)
+class ChecksChanged:
+    """A `status`, `check_run`, `check_suite` or `workflow_run`: something was reported about a commit.
+
+    What, is read from GitHub, since these come in any order.
+    """
+
+    repository: str
+    sha: str
+
+
+Event = DeploymentCreated | StatusReported | Pinged | ChecksChanged

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from bot.deploys import states
@@ -42,6 +42,33 @@ class Comparison:
     behind: int
     url: str
     commits: tuple[Commit, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What was reported about a commit under one name: a commit status or a check run, the newest of that name.
+
+    `state` is GitHub's word: `success`, `failure`, `error`, `pending`, or a check run's conclusion; one that has
+    not ended is `pending`.
+    """
+
+    name: str
+    state: str
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A login that a person has begun: what to type where, and how to ask whether they did.
+
+    `handle` is sealed, so that it may be stored. Nobody but this bot can use it.
+    """
+
+    code: str
+    address: str
+    handle: str
+    every: timedelta
+    until: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from bot.deploys.events import Deployment, Status
-from bot.deploys.model import Commit, Comparison
+from bot.deploys.model import Check, Commit, Comparison, Login
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,48 @@ class GitHub(Protocol):
         """The newest deployments there are searched for the one that carries our id in its payload."""
         ...
 
+    def checks(self, repository: str, sha: str) -> list[Check]:
+        """Every name that something was reported under about a commit, with the newest report: commit statuses
+        and check runs, all pages of both, sorted by name. A name that both use comes as the worse of the two."""
+        ...
+
+    def permission(self, repository: str, login: str) -> str:
+        """What a person may do with a repository: `admin`, `maintain`, `write`, `triage`, `read` or `none`."""
+        ...
+
+    def in_team(self, repository: str, team: str, login: str) -> bool:
+        """Whether a person is an active member of a team, `organisation/team`. `repository` says whose token asks."""
+        ...
+
+    def write_status(self, repository: str, deployment_id: int, state: str, description: str) -> None:
+        """Writes a deployment status. `description` is cut to the 140 characters that GitHub takes."""
+        ...
+
+    def begin_login(self) -> Login:
+        """Begins a login by GitHub's device flow. Raises LoginUnavailable where this bot is no GitHub App, or the
+        App does not allow it."""
+        ...
+
+    def finish_login(self, handle: str) -> str | None:
+        """The login name of whoever typed the code; None while nobody has. The token that GitHub hands out is
+        used for that one question and kept nowhere. Raises LoginEnded when the code ran out or was declined."""
+        ...
+
     def past_deployments(self, repository: str, limit: int) -> Iterable[tuple[Deployment, list[Status]]]:
         """The newest deployments with their statuses, newest first."""
+        ...
+
+
+class Directory(Protocol):
+    """Who is who in Slack, as the service needs it.
+
+    Every method may raise `Unavailable` or `RateLimited`, and LookupFailed for what Slack does not tell.
+    """
+
+    def usergroup(self, group: str) -> frozenset[str]:
+        """The ids of the people in a usergroup, as known within the last minute."""
+        ...
+
+    def time_zone(self, user: str) -> str:
+        """The name of a person's time zone, such as Europe/Berlin."""
         ...

@@ -177,6 +177,24 @@ def _limited(facts: Facts) -> str:
     return f"{facts['service']} lets me ask no more{until}. It goes on by itself then."
 
 
+def _login_unavailable(facts: Facts) -> str:
+    said = f" (GitHub says: {code(facts['message'])})" if facts["message"] else ""
+    return (
+        f"You can't log in to GitHub through me{said}: that takes a GitHub App with *Device flow* enabled in its "
+        "settings. Whoever runs me can link you under `users:` in my config instead."
+    )
+
+
+def _login_ended(facts: Facts) -> str:
+    how = "That code ran out" if facts["expired"] else "The login was declined at GitHub"
+    return f"{how}, so nothing was linked. `/deploy login` starts anew."
+
+
+def _lookup_failed(facts: Facts) -> str:
+    said = f" ({code(facts['reason'])})" if facts["reason"] else ""
+    return f"I could not find out about {code(facts['what'])}{said}, so I can't let that through. Try again in a while."
+
+
 _WORDS: dict[str, Callable[[Facts], str]] = {
     "UnknownApp": _unknown_app,
     "UnknownEnvironment": _unknown_environment,
@@ -192,6 +210,9 @@ _WORDS: dict[str, Callable[[Facts], str]] = {
     "BranchMoved": _branch_moved,
     "MergeConflict": _conflict,
     "ChecksFailed": _checks,
+    "LoginUnavailable": _login_unavailable,
+    "LoginEnded": _login_ended,
+    "LookupFailed": _lookup_failed,
     "RequestRefused": _refused,
     "Unavailable": _unavailable,
     "RateLimited": _limited,
