@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _with_settings(command: str) -> int:
-    from bot.deploys.config import ConfigError, load_config
+    from bot.deploys.config_file import ConfigError, load_config
     from bot.settings import SettingsError, config_path, read_settings
 
     faults: list[str] = []

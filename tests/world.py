@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 import sqlalchemy as sa
 
 from bot.app import Bot
-from bot.deploys.config import read_config
+from bot.deploys.config_file import read_config
 from bot.playground.github import SimulatedGitHub
 from bot.playground.serving import Served
 from bot.playground.slack import SimulatedSlack

@@ -6,27 +6,27 @@ guesses what its config meant is not to be trusted with production.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated
+from datetime import timedelta
+from functools import cached_property
+from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     JsonValue,
     StrictBool,
     StringConstraints,
-    ValidationError,
+    WithJsonSchema,
+    model_validator,
 )
-from pydantic_core import ErrorDetails
 
 from bot.deploys.errors import NoDefaultEnvironment, UnknownApp, UnknownEnvironment, WrongRoom
 from bot.deploys.nearest import nearest
+from bot.deploys.times import parse_duration
+from bot.deploys.windows import Window, parse_window
 
 # Words that start another command, so that `/deploy status web` can mean one thing only.
 RESERVED = frozenset(
@@ -45,10 +45,29 @@ def _not_reserved(name: str) -> str:
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._{}-]{0,99}$"
 ROOM = r"^[CGD][A-Z0-9]{2,}$"
 REPOSITORY = r"^[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}$"
+USER = r"^[UW][A-Z0-9]{2,}$"
+WHO = r"^(?:[UWS][A-Z0-9]{2,}|@[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100})$"
+LOGIN = r"^[A-Za-z0-9](?:[A-Za-z0-9_-]{0,98}[A-Za-z0-9])?$"
+
+
+def _duration(value: Any) -> Any:
+    if isinstance(value, timedelta):
+        return value
+    return parse_duration(str(value))
+
+
 Name = Annotated[str, StringConstraints(pattern=NAME), AfterValidator(_not_reserved)]
 Room = Annotated[str, StringConstraints(pattern=ROOM)]
 Repository = Annotated[str, StringConstraints(pattern=REPOSITORY)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=250)]
+User = Annotated[str, StringConstraints(pattern=USER)]
+Who = Annotated[str, StringConstraints(pattern=WHO)]
+Login = Annotated[str, StringConstraints(pattern=LOGIN)]
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(_duration),
+    WithJsonSchema({"type": "string", "pattern": r"^(\d+(min|[smhdw]))+$", "examples": ["30m", "4h", "1h30m"]}),
+]
 
 
 class _Strict(BaseModel):
@@ -67,12 +86,60 @@ class Announcement(_Strict):
         return (not self.environments or environment in self.environments) and (not self.on or state in self.on)
 
 
+class Freeze(_Strict):
+    """A time in which nothing is deployed: each week, each day, or from one date to another."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    name: Text | None = Field(None, description="what people call it")
+    from_: Text = Field(alias="from", description="`Fri 16:00`, `18:00`, `2026-12-24` or `2026-12-24 18:00`")
+    to: Text = Field(description="of the same kind as `from`; a date alone includes that day")
+    timezone: Text = Field(description="the zone that both are in, such as `Europe/Berlin`")
+    reason: Text | None = Field(None, description="told to whoever it holds up")
+
+    @model_validator(mode="after")
+    def _understood(self) -> Freeze:
+        _ = self.window
+        return self
+
+    @cached_property
+    def window(self) -> Window:
+        return parse_window(self.from_, self.to, self.timezone)
+
+
+class Approvals(_Strict):
+    """How many people must agree, and who they may be."""
+
+    required: int = Field(1, ge=1, le=20, strict=True, description="how many must approve")
+    approvers: tuple[Who, ...] = Field(
+        (), description="who may: Slack users, usergroups, GitHub teams; none: anyone but the one who asks"
+    )
+    self_approval: StrictBool = Field(False, description="whether the one who asks counts too")
+    expires: Duration = Field(timedelta(hours=4), description="after which an unanswered request ends")
+
+
 class Environment(_Strict):
     """Somewhere an app can be deployed to."""
 
     aliases: tuple[Name, ...] = Field((), description="other names that people type")
+    deployers: tuple[Who, ...] = Field(
+        (), description="who may deploy: Slack users, usergroups, GitHub teams; none: anyone in its rooms"
+    )
+    permission: Literal["write", "maintain", "admin"] | None = Field(
+        None, description="what GitHub must say of the person on the repository, at least"
+    )
+    approvals: Approvals | None = Field(None, description="who must agree first; none: nobody")
+    override: tuple[Who, ...] = Field((), description="who may deploy through a freeze, with a reason")
+    freezes: tuple[Freeze, ...] = Field((), description="when nothing is deployed there")
+    after: tuple[Name, ...] = Field((), description="environments where that very commit must be live first")
+    when_red: Literal["wait", "refuse"] = Field("wait", description="what a deploy does while checks are not green")
+    when_busy: Literal["queue", "refuse"] = Field("queue", description="what it does while another is under way")
+    when_locked: Literal["wait", "refuse"] = Field("refuse", description="what it does while somebody holds a lock")
+    when_frozen: Literal["wait", "refuse"] = Field("refuse", description="what it does during a freeze")
+    timeout: Duration = Field(timedelta(hours=1), description="after which a deploy without an end counts as lost")
+    max_wait: Duration = Field(timedelta(days=3), description="after which a deploy that still waits is given up")
     required_contexts: tuple[Text, ...] | None = Field(
-        None, description="checks GitHub must see green; none given: all that ever reported; []: none"
+        None, description="checks that must be green; none given: all that ever reported; []: none"
     )
     auto_merge: StrictBool = Field(False, description="let GitHub merge the default branch into the branch first")
     production_environment: StrictBool | None = Field(
@@ -96,10 +163,21 @@ class Defaults(_Strict):
     environment: Name = Field("production", description="where a deploy goes that names no environment")
 
 
+class Reminders(_Strict):
+    """How owners of old locks are reminded."""
+
+    every: Duration = Field(timedelta(hours=3), description="between two reminders of one lock")
+    days: Literal["working", "all"] = Field("working", description="`working`: Monday to Friday, where the owner is")
+
+
 class Config(_Strict):
     """The whole file."""
 
     defaults: Defaults = Defaults()
+    admins: tuple[User, ...] = Field((), description="told of what needs a hand; may lift any freeze or lock")
+    users: dict[User, Login] = Field({}, description="Slack id to GitHub login, where people don't use `login`")
+    freezes: tuple[Freeze, ...] = Field((), description="when nothing is deployed anywhere")
+    lock_reminders: Reminders = Reminders()
     apps: dict[Name, App] = Field(min_length=1)
 
     def app(self, name: str) -> tuple[str, App]:
@@ -156,6 +234,16 @@ class Config(_Strict):
         if rooms and room not in rooms:
             raise WrongRoom(app_name, rooms)
 
+    def places(self, app: str | None = None, environment: str | None = None) -> list[tuple[str, str]]:
+        """The (app, environment) pairs that a lock or freeze covers, sorted; None stands for every one."""
+        return sorted(
+            (name, place)
+            for name, found in self.apps.items()
+            if app in (None, name)
+            for place in found.environments
+            if environment in (None, place)
+        )
+
     def apps_for(self, repository: str, environment: str, name: str = "") -> str | None:
         """The app that a deployment made elsewhere belongs to.
 
@@ -182,152 +270,3 @@ def _split_target(target: str, words: int) -> tuple[str, str]:
         if target[end] == "@":
             break
     return target[:end], target[end + 1 :]
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing that is wrong in a config file. `line` counts from 1; 0 where there is no place to name."""
-
-    path: str
-    message: str
-    line: int = 0
-
-    def __str__(self) -> str:
-        place = f"line {self.line}: " if self.line else ""
-        return f"{place}{self.path + ': ' if self.path else ''}{self.message}"
-
-
-class ConfigError(Exception):
-    """The config can't be used. `faults` names everything that is wrong with it."""
-
-    def __init__(self, faults: list[Fault]) -> None:
-        super().__init__("\n".join(str(fault) for fault in faults))
-        self.faults = faults
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML in which `on` is a word, as it is since version 1.2, only `true` and `false` are truths, and a date is
-    text, as it is in the JSON that payloads become."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    letter: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":bool", ":timestamp"))]
-    for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
-)
-
-
-def read_config(text: str) -> Config:
-    """Config from YAML text; raises ConfigError with every fault, its path and its line."""
-    try:
-        return _read(text)
-    except RecursionError:  # an alias inside what it stands for
-        raise ConfigError([Fault("", "something in it holds itself, or is nested without end")]) from None
-
-
-def _read(text: str) -> Config:
-    try:
-        node = yaml.compose(text, Loader=_Loader)
-        raw = yaml.load(text, Loader=_Loader)  # noqa: S506 - _Loader is a SafeLoader
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        raise ConfigError([Fault("", f"not YAML: {error.problem}", mark.line + 1 if mark else 0)]) from None
-    except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError([Fault("", f"not YAML: {' '.join(str(error).split())}")]) from None
-    faults = [Fault(path, "is there twice", line) for path, line in _repeated_keys(node, ())]
-    try:
-        config = Config.model_validate(raw if raw is not None else {})
-    except ValidationError as error:
-        lines = dict(_lines(node, ()))
-        faults += [_fault(item, lines) for item in error.errors()]
-        raise ConfigError(sorted(faults, key=lambda fault: fault.line)) from None
-    faults += list(_contradictions(config, dict(_lines(node, ()))))
-    if faults:
-        raise ConfigError(faults)
-    return config
-
-
-def load_config(path: Path) -> Config:
-    """Config from a file; raises ConfigError, also when it can't be read."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError([Fault("", f"can't be read ({error.strerror}); SHIPBOT_CONFIG says where it is")]) from None
-    except UnicodeDecodeError:
-        raise ConfigError([Fault("", "is not UTF-8 text")]) from None
-    return read_config(text)
-
-
-def _contradictions(config: Config, lines: dict[tuple[str, ...], int]) -> Iterator[Fault]:
-    """What every key allows by itself and the whole does not."""
-    for name, app in config.apps.items():
-        seen: dict[str, str] = {}
-        for key, environment in app.environments.items():
-            place = ("apps", name, "environments", key)
-            for label in (key, *environment.aliases):
-                first = seen.setdefault(label.casefold(), key)
-                if first != key:
-                    yield Fault(".".join(place), f"“{label}” already means {first}", lines.get(place, 0))
-    folded: dict[str, str] = {}
-    for name in config.apps:
-        if (first := folded.setdefault(name.casefold(), name)) != name:
-            line = lines.get(("apps", name), 0)
-            yield Fault(f"apps.{name}", f"differs from {first} only in case", line)
-
-
-def _fault(error: ErrorDetails, lines: dict[tuple[str, ...], int]) -> Fault:
-    path = tuple(str(part) for part in error["loc"] if part != "[key]")
-    line = 0
-    for length in range(len(path), 0, -1):
-        if line := lines.get(path[:length], 0):
-            break
-    words = _WORDS.get(error["type"]) or _PATTERNS.get(error.get("ctx", {}).get("pattern", ""))
-    return Fault(".".join(path), words or error["msg"].removeprefix("Value error, "), line)
-
-
-_WORDS = {
-    "bool_type": "must be true or false",
-    "dict_type": "must hold keys and values ({} for none)",
-    "extra_forbidden": "no such key",
-    "missing": "must be given",
-    "model_type": "must hold keys and values ({} for none)",
-    "string_too_short": "must not be empty",
-    "string_type": "must be text",
-    "too_short": "must not be empty",
-    "tuple_type": "must be a list",
-}
-_PATTERNS = {
-    NAME: "must be a name of letters, digits and ._{}- that starts with a letter or digit",
-    ROOM: "must be the id of a Slack conversation, such as C0123ABCD (at the bottom of its details in Slack)",
-    REPOSITORY: "must be a repository, such as acme/web",
-}
-
-
-def _lines(node: yaml.Node | None, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], int]]:
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            inner = (*path, str(key.value))
-            yield inner, key.start_mark.line + 1
-            yield from _lines(value, inner)
-    elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            inner = (*path, str(index))
-            yield inner, value.start_mark.line + 1
-            yield from _lines(value, inner)
-
-
-def _repeated_keys(node: yaml.Node | None, path: tuple[str, ...]) -> Iterator[tuple[str, int]]:
-    """YAML lets the last of two equal keys win; in a config that is a slip nobody would see."""
-    if isinstance(node, yaml.MappingNode):
-        seen = set()
-        for key, value in node.value:
-            inner = (*path, str(key.value))
-            if key.value in seen:
-                yield ".".join(inner), key.start_mark.line + 1
-            seen.add(key.value)
-            yield from _repeated_keys(value, inner)
-    elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            yield from _repeated_keys(value, (*path, str(index)))

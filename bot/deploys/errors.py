@@ -6,7 +6,7 @@ A person's error carries facts, not sentences; `bot/slack/views` has the words f
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -57,7 +57,7 @@ class UnknownRef(PersonError):
 
 @dataclass(eq=False)
 class WrongRoom(PersonError):
-    """The app may not be deployed from this room."""
+    """The app may not be spoken of in this room."""
 
     app: str
     rooms: Sequence[str] = ()
@@ -144,6 +144,123 @@ class NotConfigured(PersonError):
 
 
 @dataclass(eq=False)
+class NotAllowed(PersonError):
+    """A gate refuses a deploy. `findings` are those of every gate, as `policy.Finding` is stored."""
+
+    app: str
+    environment: str
+    target: str  # what would be typed to ask again: `web/topic to production`
+    findings: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclass(eq=False)
+class AlreadyAsked(PersonError):
+    """Just the same is waiting or under way already."""
+
+    app: str
+    environment: str
+    number: int
+    state: str
+    room: str
+
+
+@dataclass(eq=False)
+class UnknownDeploy(PersonError):
+    """There is no deploy of that number."""
+
+    number: int
+
+
+@dataclass(eq=False)
+class NotWaiting(PersonError):
+    """A deploy can't be approved, rejected or cancelled any more."""
+
+    number: int
+    state: str
+
+
+@dataclass(eq=False)
+class NeedsNoApproval(PersonError):
+    """The environment asks for no approvals."""
+
+    number: int
+    app: str
+    environment: str
+
+
+@dataclass(eq=False)
+class OwnDeploy(PersonError):
+    """Whoever asked for a deploy does not approve it."""
+
+    number: int
+
+
+@dataclass(eq=False)
+class AlreadyVoted(PersonError):
+    """One person is heard once about one commit. `approves`: what they said then."""
+
+    number: int
+    approves: bool
+
+
+@dataclass(eq=False)
+class NotEntitled(PersonError):
+    """A person may not do that. `act` is what; `code` and `facts` say why, as `policy.Answer` has them."""
+
+    act: str
+    app: str
+    environment: str
+    code: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(eq=False)
+class Locked(PersonError):
+    """Somebody else holds the lock. `lock` is as `model.Lock` is stored."""
+
+    lock: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(eq=False)
+class NotLocked(PersonError):
+    """There is no such lock. `app` and `environment` are '' where it would have covered all of them."""
+
+    app: str = ""
+    environment: str = ""
+
+
+@dataclass(eq=False)
+class AlreadyFrozen(PersonError):
+    """Somebody has frozen just that already. `freeze` is as `model.Freezing` is stored."""
+
+    freeze: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(eq=False)
+class NotFrozen(PersonError):
+    """Nobody has frozen just that. `by_config`: the config does, and only it can end it."""
+
+    app: str = ""
+    environment: str = ""
+    by_config: bool = False
+
+
+@dataclass(eq=False)
+class UnknownTime(PersonError):
+    """A time that is not understood; the message says what is."""
+
+    text: str
+    message: str
+
+
+@dataclass(eq=False)
+class TooLate(PersonError):
+    """It was asked for at `at`, and so long ago that doing it now would surprise."""
+
+    at: datetime
+
+
+@dataclass(eq=False)
 class LoginUnavailable(PersonError):
     """Nobody can log in to GitHub here: the bot is no GitHub App, or its App does not allow the device flow."""
 
@@ -177,11 +294,9 @@ def problem_of(error: PersonError | TryLater) -> Problem:
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
-    return (
-        [list(item) if isinstance(item, tuple) else item for item in value]
-        if isinstance(value, list | tuple)
-        else value
-    )
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 class TryLater(Exception):

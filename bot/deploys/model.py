@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,6 +19,106 @@ class Asker:
 
     id: str
     name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody as the gates know them: a Slack user and, where it is known, their login at GitHub.
+
+    Two Slack users with one login are one person; `key` says who.
+    """
+
+    id: str
+    name: str = ""
+    login: str = ""
+
+    @property
+    def key(self) -> str:
+        return f"github:{self.login.casefold()}" if self.login else f"slack:{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """Somebody keeps others from deploying: to one environment, to all of an app (`environment` is None), or at
+    all (`app` is None too). It ends by itself at `expires_at`, where there is one."""
+
+    id: int
+    app: str | None
+    environment: str | None
+    user_id: str
+    user_name: str
+    person: str
+    reason: str
+    room: str
+    at: datetime
+    expires_at: datetime | None = None
+
+    @property
+    def label(self) -> str:
+        """Its id as people and buttons see it, never to be taken for a deploy's number."""
+        return f"L{self.id}"
+
+    def covers(self, app: str, environment: str) -> bool:
+        return self.app in (None, app) and self.environment in (None, environment)
+
+    def as_json(self) -> dict[str, Any]:
+        """What the words about it are made of."""
+        return {
+            "id": self.id,
+            "app": self.app,
+            "environment": self.environment,
+            "user_id": self.user_id,
+            "user_name": self.user_name,
+            "reason": self.reason,
+            "at": self.at.isoformat(),
+            "expires_at": self.expires_at.isoformat() if self.expires_at else None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Freezing:
+    """A freeze that holds now. `id` is None for one of the config's; `until` is None when only a person ends it."""
+
+    id: int | None
+    app: str | None
+    environment: str | None
+    name: str
+    reason: str
+    user_id: str
+    user_name: str
+    since: datetime
+    until: datetime | None
+
+    def covers(self, app: str, environment: str) -> bool:
+        return self.app in (None, app) and self.environment in (None, environment)
+
+    def as_json(self) -> dict[str, Any]:
+        """What the words about it are made of."""
+        return {
+            "app": self.app,
+            "environment": self.environment,
+            "name": self.name,
+            "reason": self.reason,
+            "user_id": self.user_id,
+            "user_name": self.user_name,
+            "since": self.since.isoformat(),
+            "until": self.until.isoformat() if self.until else None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """What one person said about one deploy, of which commit, and what the config asked for at that moment."""
+
+    deploy: int
+    approves: bool
+    user_id: str
+    user_name: str
+    person: str
+    sha: str
+    reason: str
+    policy: Mapping[str, Any]
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +247,15 @@ class Deploy:
     environment_url: str = ""
     problem: Problem | None = None
     change: Change | None = None
+    person: str = ""  # Person.key of the one who asked
+    pinned_at: datetime | None = None  # since when it is for just this commit
+    cleared_at: datetime | None = None  # when every gate had let it through
+    slot: str | None = None  # while it is the one under way in its environment
+    in_line: bool = False  # nothing but those ahead of it keeps it
+    findings: Sequence[Mapping[str, Any]] = ()  # of the newest decision, as policy.Finding stores them
+    deadline_at: datetime | None = None  # when it counts as lost unless it ends before
+    ended_by: str = ""  # the Slack id of who cancelled it
+    is_default: bool = False  # its ref is the app's default one
 
     @property
     def final(self) -> bool:
@@ -160,7 +269,12 @@ class Deploy:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One line of a deploy's timeline. `kind` is `status` (reported at GitHub), `merged` or `problem`."""
+    """One line of a deploy's timeline.
+
+    `kind` is `status` (reported at GitHub), `merged`, `problem` (it ended or waits without a word of GitHub's), `asks`
+    and `reminds` (those who may approve), `approved`, `rejected` or `overridden` (a freeze was). `actor` is a GitHub
+    login for a status, a Slack user's id for what people do here.
+    """
 
     id: int
     deploy: int

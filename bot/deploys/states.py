@@ -9,10 +9,13 @@ its name, and counts as progress.
 from __future__ import annotations
 
 # Ours, before GitHub knows of the deploy or when it never will.
-ASKED = "asked"  # stored; the deployment is still to be created
+HELD = "held"  # stored; a gate makes it wait
+ASKED = "asked"  # cleared by every gate; the deployment is still to be created
 CREATED = "created"  # GitHub has the deployment; nobody has reported on it yet
-REFUSED = "refused"  # GitHub said no; nothing was created
-LOST = "lost"  # GitHub could not be asked for so long that we stopped, or we broke; whether it knows of it is unknown
+REFUSED = "refused"  # GitHub, a gate or an approver said no; nothing was created
+EXPIRED = "expired"  # it waited for so long that nobody expects it any more; nothing was created
+CANCELLED = "cancelled"  # a person took it back
+LOST = "lost"  # nothing was heard for so long that we stopped waiting; how it stands is unknown
 
 # GitHub's.
 QUEUED = "queued"
@@ -25,8 +28,8 @@ ERROR = "error"
 INACTIVE = "inactive"
 
 REPORTED = frozenset({QUEUED, PENDING, WAITING, IN_PROGRESS, SUCCESS, FAILURE, ERROR, INACTIVE})
-OURS = frozenset({ASKED, CREATED, REFUSED, LOST})
-FINAL = frozenset({SUCCESS, FAILURE, ERROR, INACTIVE, REFUSED})
+OURS = frozenset({HELD, ASKED, CREATED, REFUSED, EXPIRED, CANCELLED, LOST})
+FINAL = frozenset({SUCCESS, FAILURE, ERROR, INACTIVE, REFUSED, EXPIRED, CANCELLED})
 
 
 def is_known(state: str) -> bool:

@@ -8,11 +8,13 @@ from typing import Any
 import sqlalchemy as sa
 import structlog
 
+from bot.deploys import states
+from bot.deploys.clock import Clock
 from bot.deploys.model import Deploy
 from bot.slack.client import SlackClient, SlackRefused
 from bot.slack.views import card as views
 from bot.slack.views.text import Links
-from bot.store import records
+from bot.store import gates, records
 from bot.store.engine import Store
 from bot.store.jobs import Job
 
@@ -29,10 +31,11 @@ GONE = frozenset("message_not_found cant_update_message thread_not_found edit_wi
 class Outbox:
     """Shows deploys in rooms."""
 
-    def __init__(self, store: Store, slack: SlackClient, links: Links) -> None:
+    def __init__(self, store: Store, slack: SlackClient, links: Links, clock: Clock) -> None:
         self._store = store
         self._slack = slack
         self._links = links
+        self._clock = clock
 
     def show(self, job: Job) -> None:
         """Posts or updates one card and adds what is new to its thread.
@@ -44,17 +47,28 @@ class Outbox:
         with self._store.read() as connection:
             deploy = records.deploy(connection, number)
             row = records.card(connection, number, room)
-        if deploy is None or row is None:
+            sight = self._sight(connection, deploy) if deploy is not None else None
+        if deploy is None or row is None or sight is None:
             return
         structlog.contextvars.bind_contextvars(deploy=number, room=room)
-        channel, ts = self._card(deploy, row)
+        channel, ts = self._card(deploy, sight, row)
         if ts:
             self._thread(deploy, row, channel, ts)
 
-    def _card(self, deploy: Deploy, row: sa.Row[Any]) -> tuple[str, str]:
+    def _sight(self, connection: sa.Connection, deploy: Deploy) -> views.Sight:
+        now = self._clock.now()
+        waits = deploy.state == states.HELD
+        return views.Sight(
+            now=now,
+            ahead=gates.ahead(connection, deploy) if waits else (),
+            votes=gates.votes_on(connection, [deploy.number])[deploy.number],
+            lock=gates.lock_on(connection, deploy.app, deploy.environment, now) if not waits else None,
+        )
+
+    def _card(self, deploy: Deploy, sight: views.Sight, row: sa.Row[Any]) -> tuple[str, str]:
         channel: str = row.channel
         ts: str = row.ts
-        message = views.card(deploy, self._links, row.detour)
+        message = views.card(deploy, self._links, sight, row.detour)
         metadata = {"event_type": views.METADATA, "event_payload": {"id": deploy.id, "number": deploy.number}}
         if ts:
             try:
@@ -83,7 +97,7 @@ class Outbox:
             # The person who asked is told where they can be: in a conversation with the bot.
             channel = self._slack.direct_message(deploy.user_id)
             self._remember(deploy, row.room, channel=channel, detour=refused.code)
-            message = views.card(deploy, self._links, refused.code)
+            message = views.card(deploy, self._links, sight, refused.code)
             channel, ts = self._slack.post(channel, message, metadata=metadata)
         self._remember(deploy, row.room, ts=ts, channel=channel)
         return channel, ts
@@ -101,8 +115,11 @@ class Outbox:
         with self._store.read() as connection:
             steps = records.steps(connection, deploy.number, after=row.told)
         for step in steps:
+            message = views.line(deploy, step, row.room)
+            if message is None:
+                continue
             try:
-                self._slack.post(channel, views.line(deploy, step), thread=ts)
+                self._slack.post(channel, message, thread=ts)
             except SlackRefused as refused:
                 if refused.code not in GONE | CLOSED:
                     raise

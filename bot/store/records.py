@@ -12,7 +12,7 @@ from bot.deploys import states
 from bot.deploys.model import Change, Deploy, Problem, Step
 from bot.store.schema import cards, deploys, facts, timeline
 
-_COLUMNS = [column for column in deploys.c if column.name != "source"]
+COLUMNS = [column for column in deploys.c if column.name != "source"]
 
 
 def add_deploy(connection: sa.Connection, source: str, values: dict[str, Any]) -> Deploy | None:
@@ -32,15 +32,19 @@ def add_deploy(connection: sa.Connection, source: str, values: dict[str, Any]) -
         "description": "",
         "log_url": "",
         "environment_url": "",
+        "person": "",
+        "in_line": False,
+        "ended_by": "",
+        "is_default": False,
     }
     statement = (
-        _insert(connection, deploys)
+        insert(connection, deploys)
         .values(**{**defaults, **values, "source": source})
         .on_conflict_do_nothing(index_elements=["source"])
-        .returning(*_COLUMNS)
+        .returning(*COLUMNS)
     )
     row = connection.execute(statement).one_or_none()
-    return _deploy(row) if row is not None else None
+    return deploy_of(row) if row is not None else None
 
 
 def deploy(connection: sa.Connection, number: int, *, lock: bool = False) -> Deploy | None:
@@ -56,12 +60,12 @@ def deploy_by_source(connection: sa.Connection, source: str, *, lock: bool = Fal
 def deploy_by_deployment(connection: sa.Connection, repository: str, deployment_id: int) -> Deploy | None:
     """The deploy that GitHub knows under that id."""
     same = sa.and_(deploys.c.repository == repository, deploys.c.deployment_id == deployment_id)
-    return _one(connection, same, lock=True)
+    return _one(connection, same)
 
 
 def deploy_by_id(connection: sa.Connection, our_id: str) -> Deploy | None:
     """The deploy whose own id that is."""
-    return _one(connection, deploys.c.id == our_id, lock=True)
+    return _one(connection, deploys.c.id == our_id)
 
 
 def update_deploy(connection: sa.Connection, number: int, **values: Any) -> None:
@@ -84,7 +88,7 @@ def history(
     limit: int,
 ) -> list[Deploy]:
     """Deploys of an app, newest first; `ref` is a ref's name or the start of a SHA; `before` a number."""
-    query = sa.select(*_COLUMNS).where(deploys.c.app == app)
+    query = sa.select(*COLUMNS).where(deploys.c.app == app)
     if environment is not None:
         query = query.where(deploys.c.environment == environment)
     if ref is not None:
@@ -94,35 +98,40 @@ def history(
         query = query.where(named)
     if before is not None:
         query = query.where(deploys.c.number < before)
-    return [_deploy(row) for row in connection.execute(query.order_by(deploys.c.number.desc()).limit(limit))]
+    return [deploy_of(row) for row in connection.execute(query.order_by(deploys.c.number.desc()).limit(limit))]
 
 
-def live(connection: sa.Connection, app: str, environment: str) -> Deploy | None:
-    """The newest success there that GitHub has not called inactive since."""
+def live(connection: sa.Connection, app: str, environment: str, *, whole: bool = False) -> Deploy | None:
+    """The newest success there that GitHub has not called inactive since.
+
+    `whole`: of those alone that put the app everywhere in it, and not another task or some hosts.
+    """
+    only = (deploys.c.task == "deploy", deploys.c.hosts == "") if whole else ()
     query = (
-        sa.select(*_COLUMNS)
+        sa.select(*COLUMNS)
         .where(
             deploys.c.app == app,
             deploys.c.environment == environment,
             deploys.c.state == sa.literal_column(f"'{states.SUCCESS}'"),
             deploys.c.inactive_at.is_(None),
+            *only,
         )
         .order_by(deploys.c.finished_at.desc(), deploys.c.number.desc())
         .limit(1)
     )
     row = connection.execute(query).one_or_none()
-    return _deploy(row) if row is not None else None
+    return deploy_of(row) if row is not None else None
 
 
 def under_way(connection: sa.Connection, app: str, environment: str, *, since: datetime) -> list[Deploy]:
     """Deploys to an environment that were asked for after `since` and not over; oldest first, at most 50."""
-    query = sa.select(*_COLUMNS).where(
+    query = sa.select(*COLUMNS).where(
         deploys.c.app == app,
         deploys.c.environment == environment,
         deploys.c.finished_at.is_(None),
         deploys.c.asked_at > since,
     )
-    return [_deploy(row) for row in connection.execute(query.order_by(deploys.c.number).limit(50))]
+    return [deploy_of(row) for row in connection.execute(query.order_by(deploys.c.number).limit(50))]
 
 
 def add_step(connection: sa.Connection, number: int, kind: str, key: str, at: datetime, **values: Any) -> bool:
@@ -136,7 +145,7 @@ def add_step(connection: sa.Connection, number: int, kind: str, key: str, at: da
         "late": False,
     }
     statement = (
-        _insert(connection, timeline)
+        insert(connection, timeline)
         .values(deploy=number, kind=kind, key=key, at=at, **{**defaults, **values})
         .on_conflict_do_nothing(index_elements=["deploy", "kind", "key"])
         .returning(timeline.c.id)
@@ -167,7 +176,7 @@ def steps(connection: sa.Connection, number: int, after: int = 0) -> list[Step]:
 def add_card(connection: sa.Connection, number: int, room: str, told: int = 0) -> bool:
     """Gives a deploy a card in a room; False when it has one there."""
     statement = (
-        _insert(connection, cards)
+        insert(connection, cards)
         .values(deploy=number, room=room, ts="", channel=room, detour="", told=told, tries=0)
         .on_conflict_do_nothing(index_elements=["deploy", "room"])
         .returning(cards.c.room)
@@ -204,24 +213,27 @@ def facts_like(connection: sa.Connection, prefix: str) -> dict[str, tuple[Any, d
 
 def remember(connection: sa.Connection, name: str, value: Any, now: datetime) -> None:
     """Stores a fact, over an older one of that name."""
-    statement = _insert(connection, facts).values(name=name, value=value, at=now)
+    statement = insert(connection, facts).values(name=name, value=value, at=now)
     connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"value": value, "at": now}))
 
 
 def _one(connection: sa.Connection, condition: sa.ColumnElement[bool], *, lock: bool = False) -> Deploy | None:
-    query = sa.select(*_COLUMNS).where(condition)
+    query = sa.select(*COLUMNS).where(condition)
     row = connection.execute(query.with_for_update() if lock else query).one_or_none()
-    return _deploy(row) if row is not None else None
+    return deploy_of(row) if row is not None else None
 
 
-def _insert(connection: sa.Connection, table: sa.Table) -> Any:
+def insert(connection: sa.Connection, table: sa.Table) -> Any:
+    """An INSERT of the database's own dialect, which knows ON CONFLICT."""
     return (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table)
 
 
-def _deploy(row: sa.Row[Any]) -> Deploy:
+def deploy_of(row: sa.Row[Any]) -> Deploy:
+    """The deploy in a row of COLUMNS."""
     values = dict(row._mapping)
     values["problem"] = Problem.from_json(values["problem"])
     values["change"] = _change(values["change"])
+    values["findings"] = values["findings"] or ()
     return Deploy(**values)
 
 

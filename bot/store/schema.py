@@ -103,8 +103,18 @@ deploys = sa.Table(
     sa.Column("environment_url", sa.Text, nullable=False),
     sa.Column("problem", sa.JSON(none_as_null=True)),
     sa.Column("change", sa.JSON(none_as_null=True)),
+    sa.Column("person", sa.String(255), nullable=False, server_default=""),  # model.Person.key of the asker
+    sa.Column("pinned_at", Moment),  # since when it is for just this commit
+    sa.Column("cleared_at", Moment),  # when every gate had let it through
+    sa.Column("slot", sa.String(511)),  # its app and environment while it is under way there: one at a time
+    sa.Column("in_line", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("findings", sa.JSON(none_as_null=True)),  # of the newest decision
+    sa.Column("deadline_at", Moment),
+    sa.Column("ended_by", sa.String(64), nullable=False, server_default=""),
+    sa.Column("is_default", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.UniqueConstraint("id"),
     sa.UniqueConstraint("source"),
+    sa.Index("uq_deploys_slot", "slot", unique=True),
     sa.UniqueConstraint("repository", "deployment_id"),
     sa.Index("ix_deploys_place", "app", "environment", "number"),
     sa.Index("ix_deploys_app", "app", "number"),
@@ -122,6 +132,88 @@ sa.Index(
 
 _open = deploys.c.finished_at.is_(None)
 sa.Index("ix_deploys_open", deploys.c.app, deploys.c.number, sqlite_where=_open, postgresql_where=_open)
+
+_held = deploys.c.state == "held"
+sa.Index("ix_deploys_held", deploys.c.app, deploys.c.environment, sqlite_where=_held, postgresql_where=_held)
+
+# A row for each environment that was ever decided about: whoever decides there holds it, so that a lock, a vote
+# and a deploy of the same moment come one after another.
+places = sa.Table(
+    "places",
+    metadata,
+    sa.Column("app", sa.String(255), primary_key=True),
+    sa.Column("environment", sa.String(255), primary_key=True),
+)
+
+# Who agreed to what, and what the config asked for then. Rows are added and never changed.
+votes = sa.Table(
+    "votes",
+    metadata,
+    sa.Column("id", Serial, primary_key=True),
+    sa.Column("deploy", sa.BigInteger, sa.ForeignKey("deploys.number"), nullable=False),
+    sa.Column("sha", sa.String(64), nullable=False),
+    sa.Column("person", sa.String(255), nullable=False),  # model.Person.key: two accounts of one person are one
+    sa.Column("user_id", sa.String(64), nullable=False),
+    sa.Column("user_name", sa.Text, nullable=False),
+    sa.Column("approves", sa.Boolean, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("policy", sa.JSON, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+    sa.UniqueConstraint("deploy", "sha", "person"),
+    sqlite_autoincrement=True,
+)
+
+locks = sa.Table(
+    "locks",
+    metadata,
+    sa.Column("id", Serial, primary_key=True),
+    sa.Column("source", sa.String(255), nullable=False),  # the command or click that made it, once
+    sa.Column("scope", sa.String(511)),  # what it covers while it holds: one lock for each
+    sa.Column("app", sa.String(255)),  # NULL: every app
+    sa.Column("environment", sa.String(255)),  # NULL: every environment
+    sa.Column("user_id", sa.String(64), nullable=False),
+    sa.Column("user_name", sa.Text, nullable=False),
+    sa.Column("person", sa.String(255), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("room", sa.String(64), nullable=False),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("expires_at", Moment),
+    sa.Column("ended_at", Moment),
+    sa.Column("ended_by", sa.String(64)),  # '' when it ran out
+    sa.UniqueConstraint("source"),
+    sa.UniqueConstraint("scope"),
+    sqlite_autoincrement=True,
+)
+
+# Freezes that people made; those of the config are in the config.
+freezes = sa.Table(
+    "freezes",
+    metadata,
+    sa.Column("id", Serial, primary_key=True),
+    sa.Column("source", sa.String(255), nullable=False),
+    sa.Column("scope", sa.String(511)),
+    sa.Column("app", sa.String(255)),
+    sa.Column("environment", sa.String(255)),
+    sa.Column("user_id", sa.String(64), nullable=False),
+    sa.Column("user_name", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("until", Moment),
+    sa.Column("ended_at", Moment),
+    sa.Column("ended_by", sa.String(64)),
+    sa.UniqueConstraint("source"),
+    sa.UniqueConstraint("scope"),
+    sqlite_autoincrement=True,
+)
+
+# Who is who at GitHub, as `login` found out.
+logins = sa.Table(
+    "logins",
+    metadata,
+    sa.Column("user_id", sa.String(64), primary_key=True),
+    sa.Column("login", sa.String(100), nullable=False),
+    sa.Column("at", Moment, nullable=False),
+)
 
 # What happened to a deploy, in the order in which we learned of it.
 timeline = sa.Table(

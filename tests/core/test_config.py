@@ -11,7 +11,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.deploys.config import RESERVED, Config, ConfigError, load_config, read_config
+from bot.deploys.config import RESERVED, Config
+from bot.deploys.config_file import ConfigError, load_config, read_config
 from bot.deploys.errors import NoDefaultEnvironment, UnknownApp, UnknownEnvironment, WrongRoom
 from bot.deploys.nearest import nearest
 from bot.deploys.refs import possible_ref

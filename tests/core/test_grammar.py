@@ -6,7 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bot.deploys.config import RESERVED, read_config
+from bot.deploys.config import RESERVED
+from bot.deploys.config_file import read_config
 from bot.deploys.errors import PersonError
 from bot.playground.slack_blocks import check_blocks, check_text
 from bot.slack.grammar import BY_NAME, FORMS, LONGEST, Command, ParseError, nearest_form, parse, render

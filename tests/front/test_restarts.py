@@ -6,7 +6,7 @@ import textwrap
 from datetime import timedelta
 
 from bot.app import Bot
-from bot.deploys.config import read_config
+from bot.deploys.config_file import read_config
 from bot.store import jobs
 from tests.front.chat import cards, thread, writes
 from tests.world import World

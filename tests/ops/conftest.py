@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from bot.check import check
-from bot.deploys.config import read_config
+from bot.deploys.config_file import read_config
 from tests.ops.checking import SMALL, Look, hooked
 from tests.world import World
 

@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from bot.check.github import NEEDED_EVENTS
-from bot.deploys.config import Config, read_config
+from bot.deploys.config import Config
+from bot.deploys.config_file import read_config
 from bot.metrics import Metrics
 from bot.settings import Settings
 from bot.slack.grammar import FORMS, parse

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from bot.deploys.config import load_config
+from bot.deploys.config_file import load_config
 from bot.playground.github import SimulatedGitHub
 from bot.playground.seed import OPS, WEB_TEAM, Clock, config_yaml, seed
 from bot.playground.server import Playground

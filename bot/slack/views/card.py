@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
-from bot.deploys import states
-from bot.deploys.model import Change, Deploy, Step
+from bot.deploys import policy, states
+from bot.deploys.model import Change, Deploy, Lock, Step, Vote
+from bot.deploys.policy import Ahead, Finding
+from bot.slack.views import findings as words
 from bot.slack.views.problems import cause, explain
 from bot.slack.views.text import (
     LINK,
@@ -13,6 +17,7 @@ from bot.slack.views.text import (
     Links,
     Message,
     actions,
+    button,
     clock_time,
     code,
     context,
@@ -23,6 +28,7 @@ from bot.slack.views.text import (
     is_address,
     link,
     link_button,
+    listed,
     name,
     person,
     plain,
@@ -30,11 +36,18 @@ from bot.slack.views.text import (
     plain_section,
     room,
     section,
+    who,
 )
+
+APPROVE, REJECT, CANCEL, FORCE = "deploy_approve", "deploy_reject", "deploy_cancel", "deploy_force"
+STEAL, RELEASE = "lock_steal", "lock_release"
+
+UNHEARD = timedelta(minutes=2)  # without a status: somebody should look whether anything deploys at all
 
 METADATA = "shipbot_deploy"  # the event type under which a card carries its deploy's id
 
 _EMOJI = {
+    states.HELD: ":large_yellow_circle:",
     states.ASKED: ":hourglass_flowing_sand:",
     states.CREATED: ":large_yellow_circle:",
     states.QUEUED: ":large_yellow_circle:",
@@ -46,6 +59,8 @@ _EMOJI = {
     states.ERROR: ":red_circle:",
     states.INACTIVE: ":white_circle:",
     states.REFUSED: ":no_entry:",
+    states.EXPIRED: ":wastebasket:",
+    states.CANCELLED: ":heavy_multiplication_x:",
     states.LOST: ":warning:",
 }
 _UNKNOWN_EMOJI = ":grey_question:"
@@ -64,6 +79,7 @@ _STATE_WORDS = {
 
 # The same in a listing, in the middle of a line.
 _SHORT_WORDS = {
+    states.HELD: "waiting",
     states.ASKED: "on its way to GitHub",
     states.CREATED: "waiting for a deployer",
     states.QUEUED: "queued",
@@ -75,6 +91,8 @@ _SHORT_WORDS = {
     states.ERROR: "ended in an error",
     states.INACTIVE: "marked inactive",
     states.REFUSED: "refused",
+    states.EXPIRED: "given up",
+    states.CANCELLED: "cancelled",
     states.LOST: "lost from sight",
 }
 
@@ -103,29 +121,69 @@ def short_words(deploy: Deploy) -> str:
     return _SHORT_WORDS.get(deploy.state) or f"GitHub reports {code(deploy.state)}"
 
 
-def card(deploy: Deploy, links: Links, detour: str = "") -> Message:
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What a card shows beside the deploy itself, as it is when the card is sent.
+
+    `ahead` and `votes` are those of the deploy; `lock` is the one that somebody holds on just its environment.
+    """
+
+    now: datetime
+    ahead: Sequence[Ahead] = ()
+    votes: Sequence[Vote] = ()
+    lock: Lock | None = None
+
+
+def card(deploy: Deploy, links: Links, sight: Sight, detour: str = "") -> Message:
     """The message that shows a deploy as it is now. `detour` is why it is not in the room it belongs to."""
     what = _what(deploy, links)
-    now = _now(deploy)
+    findings = _findings(deploy, sight)
+    now = _now(deploy, sight, findings)
     blocks = [section(f"{emoji(deploy)} {what}"), section(now)]
     if deploy.reason:
         blocks.append(plain_context(f"“{flat(deploy.reason)}”"))
+    if deploy.state == states.HELD and (lines := words.checklist(findings)):
+        blocks.append(context("\n".join(lines)))
     if deploy.description and deploy.problem is None:
         blocks.append(plain_section(deploy.description))
-    if marks := _marks(deploy):
+    if marks := _marks(deploy, findings):
         blocks.append(context(*marks))
     if deploy.change is not None:
         blocks += _change(deploy.change, links, deploy.repository)
     if detour:
-        words = _DETOURS.get(detour, "Slack did not let me write to {room}, so this is shown here.")
-        blocks.append(context(words.format(room=room(deploy.room))))
-    if buttons := _buttons(deploy):
+        detoured = _DETOURS.get(detour, "Slack did not let me write to {room}, so this is shown here.")
+        blocks.append(context(detoured.format(room=room(deploy.room))))
+    if buttons := _buttons(deploy, sight, findings):
         blocks.append(actions(*buttons))
     return Message(f"{plain(what)}: {plain(now)}", blocks)
 
 
-def line(deploy: Deploy, step: Step) -> Message:
-    """A step of the timeline as a line in the card's thread; one that ends the deploy mentions the person."""
+def _findings(deploy: Deploy, sight: Sight) -> list[Finding]:
+    """Those of the newest decision, with the line as it is now."""
+    found = [Finding.from_json(item) for item in deploy.findings]
+    if deploy.state != states.HELD:
+        return found
+    ahead = [[item.number, item.user_id, item.user_name, item.running] for item in sight.ahead]
+    return [
+        replace(item, facts={"ahead": ahead}) if item.gate == policy.QUEUE and item.verdict != policy.PASSED else item
+        for item in found
+    ]
+
+
+def line(deploy: Deploy, step: Step, room_id: str) -> Message | None:
+    """A step of the timeline as a line in the card's thread; one that ends the deploy mentions the person.
+
+    None for what is said in the room it was asked in alone: nobody is called twice.
+    """
+    if step.kind in ("asks", "reminds"):
+        return _call(deploy, step) if room_id == deploy.room else None
+    if step.kind in _SAID_BY:
+        by, reason = person(step.actor), f": “{escape(flat(step.description))}”" if step.description else ""
+        text = _SAID_BY[step.kind].format(by=by, reason=reason)
+        return Message(plain(text), [section(text)])
+    if step.state == "not_stopped":
+        text = ":warning: GitHub did not let me mark the deployment inactive, so whoever deploys may not know."
+        return Message(plain(text), [section(text)])
     if step.kind == "merged":
         branch, commit = code(deploy.ref), code(step.actor)
         text = f":twisted_rightwards_arrows: GitHub merged the default branch into {branch}; going on with {commit}"
@@ -155,6 +213,28 @@ def line(deploy: Deploy, step: Step) -> Message:
     return Message(sentence, blocks)
 
 
+_SAID_BY = {
+    "approved": ":white_check_mark: {by} approved it",
+    "rejected": ":no_entry: {by} rejected it{reason}",
+    "overridden": ":rotating_light: {by} deploys through the freeze{reason}",
+    "forced": ":fast_forward: {by} forced it: checks and order are skipped",
+}
+
+
+def _call(deploy: Deploy, step: Step) -> Message:
+    """Mentions those who may approve."""
+    listed_ = [who(item) for item in step.description.split()]
+    again = "still waits" if step.kind == "reminds" else "waits"
+    asker = person(deploy.user_id, deploy.user_name)
+    called = f"{' '.join(listed_)}: " if listed_ else ""
+    whom = "you" if listed_ else f"anyone but {asker}"
+    text = (
+        f":raised_hand: {called}#{deploy.number} {again} for {whom} to approve it. "
+        f"{code(f'/deploy approve {deploy.number}')} does, like the button above."
+    )
+    return Message(plain(text), [section(text)])
+
+
 def _what(deploy: Deploy, links: Links) -> str:
     """What goes where, for whom."""
     sha = links.commit(deploy.repository, deploy.sha)
@@ -165,38 +245,60 @@ def _what(deploy: Deploy, links: Links) -> str:
     return f"{name(deploy.app)}{task} to {name(deploy.environment)} · {at} · #{deploy.number} {by}"
 
 
-def _now(deploy: Deploy) -> str:
+def _now(deploy: Deploy, sight: Sight, findings: Sequence[Finding]) -> str:
     """How it stands."""
     state = deploy.state
+    if state == states.HELD:
+        return f"Waiting for {words.waiting_for(findings)} · asked {clock_time(deploy.asked_at)}"
     if state == states.ASKED:
         return explain(deploy.problem) if deploy.problem else "Creating the deployment at GitHub"
-    if state in (states.REFUSED, states.LOST):
+    if state in _OURS_TO_EXPLAIN:
         return _why(deploy, state)
-    words = state_words(state)
+    said = state_words(state)
     if deploy.inactive_at is not None and state == states.SUCCESS and deploy.finished_at is not None:
         lasted = duration(deploy.inactive_at - deploy.finished_at)
         return f"No longer live since {clock_time(deploy.inactive_at)}; it was for {lasted}"
+    by = _approved_by(deploy, sight)
     if deploy.final and deploy.finished_at is not None:
         took = duration(deploy.finished_at - deploy.asked_at)
-        return f"{words} after {took}"
-    return f"{words} · asked {clock_time(deploy.asked_at)}"
+        return f"{said} after {took}{by}"
+    if state == states.CREATED and deploy.ours and sight.now - (deploy.created_at or deploy.asked_at) >= UNHEARD:
+        return (
+            f":warning: No deployer has picked it up since {clock_time(deploy.created_at or deploy.asked_at)}. Usually "
+            "nothing listens to GitHub's `deployment` event for this environment, or it is down"
+        )
+    return f"{said} · asked {clock_time(deploy.asked_at)}{by}"
+
+
+def _approved_by(deploy: Deploy, sight: Sight) -> str:
+    voters = [person(vote.user_id, vote.user_name) for vote in sight.votes if vote.approves and vote.sha == deploy.sha]
+    return f" · approved by {listed(voters)}" if voters else ""
+
+
+_OURS_TO_EXPLAIN = frozenset({states.REFUSED, states.LOST, states.EXPIRED, states.CANCELLED})
 
 
 def _why(deploy: Deploy, state: str) -> str:
-    """Why it ended without GitHub's record of it."""
-    if state == states.LOST:
+    """Why it ended without GitHub's word for it."""
+    problem = deploy.problem
+    if state == states.LOST and (problem is None or problem.code != "TimedOut"):
         stopped = "Something broke on my side, so I stopped."
-        if deploy.problem is not None:
-            stopped = f"I tried for an hour and stopped. {cause(deploy.problem)}"
+        if problem is not None:
+            stopped = f"I tried for an hour and stopped. {cause(problem)}"
         return (
             f"{stopped} Whether GitHub made the deployment is not known: look there "
             "before you ask again. A status that still comes will be shown here."
         )
-    return explain(deploy.problem) if deploy.problem else "GitHub refused it."
+    return explain(problem) if problem else "GitHub refused it."
 
 
 def _ending(state: str) -> str:
-    return {states.REFUSED: "did not start", states.LOST: "is lost from sight"}.get(state, code(state))
+    return {
+        states.REFUSED: "did not start",
+        states.EXPIRED: "was given up",
+        states.CANCELLED: "was cancelled",
+        states.LOST: "is lost from sight",
+    }.get(state, code(state))
 
 
 def _after(deploy: Deploy, step: Step) -> str:
@@ -204,11 +306,13 @@ def _after(deploy: Deploy, step: Step) -> str:
     return f" after {duration(step.at - started)}" if step.at >= started else ""
 
 
-def _marks(deploy: Deploy) -> list[str]:
-    """What is special about it; the gates will stand here too."""
+def _marks(deploy: Deploy, findings: Sequence[Finding]) -> list[str]:
+    """What is special about it."""
     marks = []
     if deploy.forced:
-        marks.append(":fast_forward: Forced: checks were skipped")
+        marks.append(":fast_forward: Forced: checks and order were skipped")
+    if deploy.state != states.HELD and any(item.code == "overridden" for item in findings):
+        marks.append(":rotating_light: Went through a freeze")
     if deploy.hosts:
         marks.append(f":desktop_computer: Only on {code(deploy.hosts)}")
     if deploy.auto_merge:
@@ -237,9 +341,44 @@ def _addresses(log_url: str, environment_url: str) -> list[tuple[str, str]]:
     return [(url, label) for url, label in ((environment_url, "Open"), (log_url, "Logs")) if url]
 
 
-def _buttons(deploy: Deploy) -> list[Block]:
-    return [
+def _buttons(deploy: Deploy, sight: Sight, findings: Sequence[Finding]) -> list[Block]:
+    """What can be done now, links first."""
+    buttons = [
         link_button(f"link_{label.lower()}", label, url)
         for url, label in _addresses(deploy.log_url, deploy.environment_url)
         if is_address(url)
     ]
+    if not deploy.ours:
+        return buttons
+    number = str(deploy.number)
+    if deploy.state == states.HELD:
+        buttons += _ways_on(deploy, number, findings)
+    if not deploy.final:
+        sure = f"Take back #{number}? Whoever deploys is told to stop." if deploy.state != states.HELD else ""
+        style = "danger" if sure else ""
+        buttons.append(button(CANCEL, "Cancel", number, style=style, confirm=sure))
+    if deploy.state == states.SUCCESS and deploy.inactive_at is None:
+        if deploy.is_default and sight.lock is not None:
+            buttons.append(button(RELEASE, "Unlock", sight.lock.label))
+        elif not deploy.is_default and sight.lock is None:
+            buttons.append(button(STEAL, f"Lock {flat(deploy.environment, 40)}", number))
+    return buttons
+
+
+def _ways_on(deploy: Deploy, number: str, findings: Sequence[Finding]) -> list[Block]:
+    """What lets a deploy go that waits."""
+    waiting = {item.gate: item for item in findings if item.verdict == policy.WAITING}
+    buttons = []
+    if policy.APPROVALS in waiting:
+        buttons.append(button(APPROVE, "Approve", number, style="primary"))
+        buttons.append(button(REJECT, "Reject", number))
+    if policy.LOCK in waiting:
+        lock = waiting[policy.LOCK].facts["locks"][0]
+        whose = flat(lock["user_name"] or "somebody", 40)
+        buttons.append(
+            button(STEAL, "Take over the lock", f"L{lock['id']}", confirm=f"Take over the lock that {whose} holds?")
+        )
+    if not deploy.forced and {policy.CHECKS, policy.ORDER} & waiting.keys():
+        sure = f"Skip checks and order for #{number}? Everyone can see that you did."
+        buttons.append(button(FORCE, "Force", number, style="danger", confirm=sure))
+    return buttons

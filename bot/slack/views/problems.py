@@ -6,9 +6,12 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
+from bot.deploys import policy, states
 from bot.deploys.errors import PersonError, TryLater, problem_of
 from bot.deploys.model import Problem, short
-from bot.slack.views.text import clock_time, code, escape, flat, listed, name, room
+from bot.deploys.policy import REFUSED, WAITING, Finding
+from bot.slack.views.findings import ended, locked, refusal, said, standing
+from bot.slack.views.text import clock_time, code, duration, escape, flat, listed, name, person, room
 
 Facts = Mapping[str, Any]
 
@@ -195,6 +198,130 @@ def _lookup_failed(facts: Facts) -> str:
     return f"I could not find out about {code(facts['what'])}{said}, so I can't let that through. Try again in a while."
 
 
+def _not_allowed_by_gates(facts: Facts) -> str:
+    found = [Finding.from_json(item) for item in facts["findings"]]
+    app, environment, target = facts["app"], facts["environment"], facts["target"]
+    parts = [
+        f"{_GATE_SIGNS.get(item.gate, ':no_entry:')} {refusal(item, app, environment, target)}"
+        for item in found
+        if item.verdict == REFUSED
+    ]
+    also = [said(item) for item in found if item.verdict == WAITING]
+    if also:
+        parts.append(f":hourglass: It would also wait: {'; '.join(also)}")
+    return "\n".join(parts)
+
+
+_GATE_SIGNS = {policy.LOCK: ":lock:", policy.FREEZE: ":snowflake:", policy.QUEUE: ":hourglass:"}
+
+
+def _already_asked(facts: Facts) -> str:
+    how = "is waiting already" if facts["state"] == states.HELD else "is under way already"
+    number = facts["number"]
+    return f"Just that {how}: #{number} in {room(facts['room'])}. `/deploy cancel {number}` takes it back."
+
+
+def _unknown_deploy(facts: Facts) -> str:
+    return f"There is no deploy #{facts['number']} of mine. `/deploy status` shows what is under way."
+
+
+_OVER = {
+    states.SUCCESS: "is live",
+    states.FAILURE: "has failed",
+    states.ERROR: "ended in an error",
+    states.CANCELLED: "was cancelled",
+    states.REFUSED: "did not start",
+    states.EXPIRED: "was given up",
+    states.INACTIVE: "is over",
+}
+
+
+def _not_waiting(facts: Facts) -> str:
+    return f"#{facts['number']} {_OVER.get(facts['state'], 'is under way')} already, so there is nothing to decide."
+
+
+def _needs_no_approval(facts: Facts) -> str:
+    return (
+        f"{name(facts['app'])} in {name(facts['environment'])} needs no approval, so #{facts['number']} waits for none."
+    )
+
+
+def _own_deploy(facts: Facts) -> str:
+    return f"You asked for #{facts['number']} yourself (or another account of yours did): somebody else has to agree."
+
+
+def _already_voted(facts: Facts) -> str:
+    return f"You have {'approved' if facts['approves'] else 'rejected'} #{facts['number']} already; one voice a person."
+
+
+def _not_entitled(facts: Facts) -> str:
+    where = f"{name(facts['app'])} / {name(facts['environment'])}"
+    return f"You may not {facts['act']} that in {where}. {standing(facts['code'], facts['facts'])}"
+
+
+def _lock_held(facts: Facts) -> str:
+    lock = facts["lock"]
+    return f"It is {locked(lock)}. Ask them, or take it over: the same again with `!` at the end."
+
+
+def _not_locked(facts: Facts) -> str:
+    return f"{_scope(facts)} is not locked. `/deploy locks` lists what is."
+
+
+def _already_frozen(facts: Facts) -> str:
+    freeze = facts["freeze"]
+    by = person(freeze["user_id"], freeze["user_name"])
+    return f"{_scope(freeze)} is frozen already by {by}. `/deploy unfreeze …` ends it; then freeze it anew."
+
+
+def _not_frozen(facts: Facts) -> str:
+    if facts["by_config"]:
+        return (
+            f"{_scope(facts)} is frozen by my config, which only whoever runs me can change. Who is named under "
+            "`override:` may deploy through it with `because …`."
+        )
+    return f"Nobody has frozen {_scope(facts)}. `/deploy locks` lists locks and freezes."
+
+
+def _scope(facts: Facts) -> str:
+    if facts["app"] and facts["environment"]:
+        return f"{name(facts['app'])} / {name(facts['environment'])}"
+    if facts["environment"]:
+        return f"{name(facts['environment'])} of every app"
+    return f"All of {name(facts['app'])}" if facts["app"] else "Everything"
+
+
+def _unknown_time(facts: Facts) -> str:
+    return escape(flat(facts["message"], 300))
+
+
+def _too_late(facts: Facts) -> str:
+    since = clock_time(datetime.fromisoformat(facts["at"]))
+    return f"It was to go {since}, and I was not there to do it. Nothing was deployed; ask again if it still should go."
+
+
+def _waited_too_long(facts: Facts) -> str:
+    since = clock_time(datetime.fromisoformat(facts["since"]))
+    return f"It has waited since {since}, which is as long as it may. Nothing was deployed; ask again if it should go."
+
+
+def _timed_out(facts: Facts) -> str:
+    length = duration(datetime.fromisoformat(facts["until"]) - datetime.fromisoformat(facts["since"]))
+    return (
+        f"No end was reported within {length}, so the next one may go. How it stands is not known: look at the "
+        "deployer. A status that still comes will be shown here."
+    )
+
+
+def _ended(facts: Facts) -> str:
+    return ended(Finding.from_json(facts["finding"]))
+
+
+def _cancelled(facts: Facts) -> str:
+    by = person(facts["user_id"], facts["user_name"])
+    return f"Cancelled by {by}." + ("" if facts["started"] else " Nothing was deployed.")
+
+
 _WORDS: dict[str, Callable[[Facts], str]] = {
     "UnknownApp": _unknown_app,
     "UnknownEnvironment": _unknown_environment,
@@ -214,6 +341,25 @@ _WORDS: dict[str, Callable[[Facts], str]] = {
     "LoginEnded": _login_ended,
     "LookupFailed": _lookup_failed,
     "RequestRefused": _refused,
+    "NotAllowed": _not_allowed_by_gates,
+    "AlreadyAsked": _already_asked,
+    "UnknownDeploy": _unknown_deploy,
+    "NotWaiting": _not_waiting,
+    "NeedsNoApproval": _needs_no_approval,
+    "OwnDeploy": _own_deploy,
+    "AlreadyVoted": _already_voted,
+    "NotEntitled": _not_entitled,
+    "Locked": _lock_held,
+    "NotLocked": _not_locked,
+    "AlreadyFrozen": _already_frozen,
+    "NotFrozen": _not_frozen,
+    "UnknownTime": _unknown_time,
+    "TooLate": _too_late,
     "Unavailable": _unavailable,
     "RateLimited": _limited,
+    # Not raised, but kept with a deploy that ended.
+    "Ended": _ended,
+    "Cancelled": _cancelled,
+    "WaitedTooLong": _waited_too_long,
+    "TimedOut": _timed_out,
 }

@@ -87,6 +87,13 @@ def person(user_id: str, user_name: str = "") -> str:
     return code(user_name) if user_name else "somebody"
 
 
+def who(listed: str) -> str:
+    """One of those that the config lists: a Slack user or usergroup as a mention, a GitHub team by its name."""
+    if re.fullmatch(r"S[A-Z0-9]+", listed):
+        return f"<!subteam^{listed}>"
+    return person(listed, listed)
+
+
 def room(room_id: str) -> str:
     return f"<#{room_id}>" if re.fullmatch(r"[CG][A-Z0-9]+", room_id) else code(room_id)
 
@@ -165,13 +172,25 @@ def link_button(action_id: str, label: str, url: str) -> Block:
     }
 
 
-def button(action_id: str, label: str, value: str) -> Block:
-    return {
+def button(action_id: str, label: str, value: str, *, style: str = "", confirm: str = "") -> Block:
+    """A button. `style` is `primary` or `danger`; `confirm` is a question that is asked first."""
+    block: Block = {
         "type": "button",
         "action_id": action_id,
         "text": {"type": "plain_text", "text": label, "emoji": True},
         "value": value,
     }
+    if style:
+        block["style"] = style
+    if confirm:
+        block["confirm"] = {
+            "title": {"type": "plain_text", "text": label},
+            "text": {"type": "plain_text", "text": confirm},
+            "confirm": {"type": "plain_text", "text": label},
+            "deny": {"type": "plain_text", "text": "No"},
+            **({"style": "danger"} if style == "danger" else {}),
+        }
+    return block
 
 
 def paragraphs(lines: Sequence[str]) -> list[Block]:

@@ -1,0 +1,208 @@
+"""Reads the config file. Every fault in it is named at once, with its path and its line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from bot.deploys.config import LOGIN, NAME, REPOSITORY, ROOM, USER, WHO, App, Config, Environment
+from bot.deploys.nearest import nearest
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong in a config file. `line` counts from 1; 0 where there is no place to name."""
+
+    path: str
+    message: str
+    line: int = 0
+
+    def __str__(self) -> str:
+        place = f"line {self.line}: " if self.line else ""
+        return f"{place}{self.path + ': ' if self.path else ''}{self.message}"
+
+
+class ConfigError(Exception):
+    """The config can't be used. `faults` names everything that is wrong with it."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        super().__init__("\n".join(str(fault) for fault in faults))
+        self.faults = faults
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which `on` is a word, as it is since version 1.2, only `true` and `false` are truths, and a date is
+    text, as it is in the JSON that payloads become."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    letter: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":bool", ":timestamp"))]
+    for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
+
+
+def read_config(text: str) -> Config:
+    """Config from YAML text; raises ConfigError with every fault, its path and its line."""
+    try:
+        return _read(text)
+    except RecursionError:  # an alias inside what it stands for
+        raise ConfigError([Fault("", "something in it holds itself, or is nested without end")]) from None
+
+
+def _read(text: str) -> Config:
+    try:
+        node = yaml.compose(text, Loader=_Loader)
+        raw = yaml.load(text, Loader=_Loader)  # noqa: S506 - _Loader is a SafeLoader
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        raise ConfigError([Fault("", f"not YAML: {error.problem}", mark.line + 1 if mark else 0)]) from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError([Fault("", f"not YAML: {' '.join(str(error).split())}")]) from None
+    faults = [Fault(path, "is there twice", line) for path, line in _repeated_keys(node, ())]
+    try:
+        config = Config.model_validate(raw if raw is not None else {})
+    except ValidationError as error:
+        lines = dict(_lines(node, ()))
+        faults += [_fault(item, lines) for item in error.errors()]
+        raise ConfigError(sorted(faults, key=lambda fault: fault.line)) from None
+    faults += list(_contradictions(config, dict(_lines(node, ()))))
+    if faults:
+        raise ConfigError(faults)
+    return config
+
+
+def load_config(path: Path) -> Config:
+    """Config from a file; raises ConfigError, also when it can't be read."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError([Fault("", f"can't be read ({error.strerror}); SHIPBOT_CONFIG says where it is")]) from None
+    except UnicodeDecodeError:
+        raise ConfigError([Fault("", "is not UTF-8 text")]) from None
+    return read_config(text)
+
+
+def _contradictions(config: Config, lines: dict[tuple[str, ...], int]) -> Iterator[Fault]:
+    """What every key allows by itself and the whole does not."""
+    for name, app in config.apps.items():
+        seen: dict[str, str] = {}
+        for key, environment in app.environments.items():
+            place = ("apps", name, "environments", key)
+            for label in (key, *environment.aliases):
+                first = seen.setdefault(label.casefold(), key)
+                if first != key:
+                    yield Fault(".".join(place), f"“{label}” already means {first}", lines.get(place, 0))
+            yield from _of_environment(app, key, environment, place, lines)
+        yield from _circles(app, ("apps", name), lines)
+    folded: dict[str, str] = {}
+    for name in config.apps:
+        if (first := folded.setdefault(name.casefold(), name)) != name:
+            line = lines.get(("apps", name), 0)
+            yield Fault(f"apps.{name}", f"differs from {first} only in case", line)
+
+
+def _of_environment(
+    app: App, key: str, environment: Environment, place: tuple[str, ...], lines: dict[tuple[str, ...], int]
+) -> Iterator[Fault]:
+    for name in environment.after:
+        if name not in app.environments:
+            inner = (*place, "after")
+            near = nearest(name, app.environments)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            yield Fault(".".join(inner), f"the app has no environment “{name}”{hint}", lines.get(inner, 0))
+    approvals = environment.approvals
+    if approvals is not None and approvals.approvers:
+        people = {who for who in approvals.approvers if re.match(USER, who)}
+        if people == set(approvals.approvers) and len(people) < approvals.required:
+            inner = (*place, "approvals", "required")
+            yield Fault(
+                ".".join(inner),
+                f"asks for {approvals.required} approvals, and only {len(people)} may give one",
+                lines.get(inner, 0) or lines.get(inner[:-1], 0),
+            )
+
+
+def _circles(app: App, place: tuple[str, ...], lines: dict[tuple[str, ...], int]) -> Iterator[Fault]:
+    """Environments that wait for one another, so that none could ever be the first."""
+    for key in app.environments:
+        path = [key]
+        waiting = [(path, name) for name in app.environments[key].after]
+        seen: set[str] = set()
+        while waiting:
+            path, name = waiting.pop()
+            if name == key:
+                inner = (*place, "environments", key, "after")
+                yield Fault(".".join(inner), f"goes in a circle: {' after '.join([*path, key])}", lines.get(inner, 0))
+                break
+            if name in app.environments and name not in seen:
+                seen.add(name)
+                waiting += [([*path, name], further) for further in app.environments[name].after]
+
+
+def _fault(error: ErrorDetails, lines: dict[tuple[str, ...], int]) -> Fault:
+    path = tuple(str(part) for part in error["loc"] if part != "[key]")
+    line = 0
+    for length in range(len(path), 0, -1):
+        if line := lines.get(path[:length], 0):
+            break
+    words = _WORDS.get(error["type"]) or _PATTERNS.get(error.get("ctx", {}).get("pattern", ""))
+    return Fault(".".join(path), words or error["msg"].removeprefix("Value error, "), line)
+
+
+_WORDS = {
+    "bool_type": "must be true or false",
+    "dict_type": "must hold keys and values ({} for none)",
+    "extra_forbidden": "no such key",
+    "missing": "must be given",
+    "model_type": "must hold keys and values ({} for none)",
+    "string_too_short": "must not be empty",
+    "string_type": "must be text",
+    "too_short": "must not be empty",
+    "tuple_type": "must be a list",
+    "int_type": "must be a whole number",
+}
+_PATTERNS = {
+    NAME: "must be a name of letters, digits and ._{}- that starts with a letter or digit",
+    ROOM: "must be the id of a Slack conversation, such as C0123ABCD (at the bottom of its details in Slack)",
+    REPOSITORY: "must be a repository, such as acme/web",
+    USER: "must be the id of a Slack user, such as U0123ABCD (in their profile, under ⋮)",
+    WHO: "must be a Slack user (U0123ABCD), a usergroup (S0123ABCD) or a GitHub team (@acme/release)",
+    LOGIN: "must be a login at GitHub, such as octocat",
+}
+
+
+def _lines(node: yaml.Node | None, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], int]]:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            inner = (*path, str(key.value))
+            yield inner, key.start_mark.line + 1
+            yield from _lines(value, inner)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            inner = (*path, str(index))
+            yield inner, value.start_mark.line + 1
+            yield from _lines(value, inner)
+
+
+def _repeated_keys(node: yaml.Node | None, path: tuple[str, ...]) -> Iterator[tuple[str, int]]:
+    """YAML lets the last of two equal keys win; in a config that is a slip nobody would see."""
+    if isinstance(node, yaml.MappingNode):
+        seen = set()
+        for key, value in node.value:
+            inner = (*path, str(key.value))
+            if key.value in seen:
+                yield ".".join(inner), key.start_mark.line + 1
+            seen.add(key.value)
+            yield from _repeated_keys(value, inner)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            yield from _repeated_keys(value, (*path, str(index)))

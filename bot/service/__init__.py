@@ -1,0 +1,16 @@
+"""The verbs. Each reads what it needs from GitHub and Slack first, then decides and commits in one transaction.
+
+Nothing here is Slack's or a webhook's: doors call the verbs, workers call them again for what is still to be
+done, and every verb may be called twice for the same thing without doing it twice.
+"""
+
+from __future__ import annotations
+
+from bot.service.hearing import Hearing
+from bot.service.linking import Linking
+from bot.service.locking import Locking
+from bot.service.voting import Voting
+
+
+class Service(Hearing, Voting, Locking, Linking):
+    """What can be done with deploys, one file for each kind of verb."""

@@ -1,0 +1,284 @@
+"""Asking for a deploy, and deciding again on what waits."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from bot.deploys import policy, states
+from bot.deploys.config import Environment
+from bot.deploys.errors import (
+    AlreadyAsked,
+    NotAllowed,
+    NotConfigured,
+    NotEntitled,
+    NotWaiting,
+    PersonError,
+    TryLater,
+    UnknownDeploy,
+    UnknownRef,
+    problem_of,
+)
+from bot.deploys.model import HUMAN, Asker, Commit, Deploy, Problem, Wanted
+from bot.deploys.nearest import nearest
+from bot.deploys.policy import CLEAR, EXPIRE, LINE, REFUSE, Decision
+from bot.service.core import CHANGE, CREATE
+from bot.service.facts import Deciding, Outside
+from bot.store import gates, jobs, records
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """What would happen if a deploy were asked for now. Nothing was stored of it."""
+
+    deploy: Deploy
+    decision: Decision
+    twin: Deploy | None
+
+
+class Asking(Deciding):
+    """The verbs `request`, `foresee` and `decide`."""
+
+    def request(
+        self,
+        wanted: Wanted,
+        asker: Asker,
+        *,
+        room: str,
+        source: str,
+        message_id: str = "",
+        thread_id: str = "",
+    ) -> Deploy:
+        """Takes in a person's wish and returns the deploy it became, waiting or on its way.
+
+        `source` is the delivery it came with: asking again with the same one returns the same deploy.
+        Raises the person's errors for what can't be deployed, NotAllowed with every finding among them, and
+        TryLater while GitHub can't be asked. Of what is refused nothing is stored.
+        """
+        with self._store.read() as connection:
+            known = records.deploy_by_source(connection, source)
+        if known is not None:
+            return known
+        candidate, environment, outside = self._candidate(wanted, asker, room)
+        candidate = replace(candidate, message_id=message_id, thread_id=thread_id)
+        with self._store.write() as connection:
+            place = (candidate.app, candidate.environment)
+            gates.claim(connection, [place])
+            known = records.deploy_by_source(connection, source)
+            if known is not None:  # another worker took the same command in while GitHub was asked
+                return known
+            twin = self._twin(connection, candidate)
+            if twin is not None:
+                raise AlreadyAsked(twin.app, twin.environment, twin.number, twin.state, twin.room)
+            decision = self._decided(connection, candidate, environment, outside, fresh=True)
+            if decision.outcome == REFUSE:
+                raise NotAllowed(
+                    candidate.app,
+                    candidate.environment,
+                    f"{candidate.app}/{candidate.ref} to {candidate.environment}",
+                    [finding.as_json() for finding in decision.findings],
+                )
+            deploy = records.add_deploy(connection, source, _values(candidate))
+            assert deploy is not None, "the place is held, and there was none of this source"
+            records.add_card(connection, deploy.number, room)
+            self._settle(connection, deploy, environment, decision)
+            change = jobs.new_job(CHANGE, {"deploy": deploy.number}, subject=f"change:{deploy.number}")
+            jobs.add(connection, change, self._clock.now())
+            return self._show(connection, deploy.number)
+
+    def foresee(self, wanted: Wanted, asker: Asker, *, room: str) -> Foreseen:
+        """What every gate would say now; nothing is stored. Raises as `request` does, except NotAllowed."""
+        candidate, environment, outside = self._candidate(wanted, asker, room)
+        with self._store.read() as connection:
+            twin = self._twin(connection, candidate)
+            decision = self._decided(connection, candidate, environment, outside, fresh=True)
+        return Foreseen(candidate, decision, twin)
+
+    def decide(self, number: int) -> None:
+        """Decides again on a deploy that waits. What can't be asked makes it wait on."""
+        deploy = self.deploy(number)
+        if deploy is None or deploy.state != states.HELD:
+            return
+        try:
+            environment = self._environment(deploy)
+        except NotConfigured as error:
+            with self._store.write() as connection:
+                deploy = self._held_in_place(connection, deploy)
+                if deploy.state == states.HELD:
+                    self._end(connection, deploy, states.REFUSED, problem_of(error))
+            return
+        outside = self._outside_of(deploy, environment)
+        with self._store.write() as connection:
+            deploy = self._held_in_place(connection, deploy)
+            if deploy.state != states.HELD:
+                return
+            decision = self._decided(connection, deploy, environment, outside, fresh=False)
+            self._settle(connection, deploy, environment, decision)
+            self._show(connection, number)
+
+    def force(self, number: int, asker: Asker) -> Deploy:
+        """Lets a deploy that waits skip checks and order. Whoever asked for it may, and who may deploy there.
+
+        Raises UnknownDeploy, NotWaiting and NotEntitled.
+        """
+        deploy = self._known(number)
+        environment = self._environment(deploy)
+        person = self.people.person(asker)
+        answer = self.people.may_deploy(person, environment, deploy.repository)
+        if not answer.yes:
+            raise NotEntitled("force", deploy.app, deploy.environment, answer.code, answer.facts)
+        with self._store.write() as connection:
+            deploy = self._held_in_place(connection, deploy)
+            if deploy.state != states.HELD:
+                raise NotWaiting(number, deploy.state)
+            records.update_deploy(connection, number, forced=True)
+            records.add_step(connection, number, "forced", "forced", self._clock.now(), actor=person.id)
+            self._decide_soon(connection, number)
+            return self._show(connection, number)
+
+    def _known(self, number: int) -> Deploy:
+        deploy = self.deploy(number)
+        if deploy is None or not deploy.ours:
+            raise UnknownDeploy(number)
+        return deploy
+
+    # deciding
+
+    def _settle(self, connection: sa.Connection, deploy: Deploy, environment: Environment, decision: Decision) -> None:
+        """Does what a decision says. The place and the row are held."""
+        was_in_line = deploy.in_line
+        values: dict[str, Any] = {"findings": [finding.as_json() for finding in decision.findings]}
+        if decision.outcome == REFUSE:
+            finding = decision.of(policy.REFUSED)[0]
+            self._end(connection, deploy, _end_of(finding), _problem(finding), **values)
+            return
+        if decision.outcome == EXPIRE:
+            waited = Problem("WaitedTooLong", {"since": deploy.asked_at.isoformat()})
+            self._end(connection, deploy, states.EXPIRED, waited, **values)
+            return
+        if decision.outcome == CLEAR:
+            slot = gates.slot(deploy.app, deploy.environment)
+            now = self._clock.now()
+            # The unique key on the slot is what keeps a second one out, whoever else decides at this moment.
+            values |= {"state": states.ASKED, "slot": slot, "in_line": False, "cleared_at": now, "problem": None}
+            self._mark_override(connection, deploy, decision)
+            job = jobs.new_job(CREATE, {"deploy": deploy.number}, subject=f"create:{deploy.number}")
+            jobs.add(connection, job, now)
+        else:
+            values |= {"state": states.HELD, "in_line": decision.outcome == LINE, "slot": None}
+            self._ask_approvers(connection, deploy, environment, decision)
+            self._decide_soon(connection, deploy.number, decision.again)
+        records.update_deploy(connection, deploy.number, **values)
+        if (was_in_line and decision.outcome != LINE) or deploy.slot is not None:
+            self._next(connection, (deploy.app, deploy.environment))
+
+    def _ask_approvers(
+        self, connection: sa.Connection, deploy: Deploy, environment: Environment, decision: Decision
+    ) -> None:
+        """Those who may approve are mentioned once, and once more before the time for it is over."""
+        asked = next((item for item in decision.findings if item.code == "asked"), None)
+        if asked is None or environment.approvals is None:
+            return
+        now = self._clock.now()
+        approvers = " ".join(environment.approvals.approvers)
+        told = {"actor": deploy.user_id, "description": approvers}
+        records.add_step(connection, deploy.number, "asks", deploy.sha, now, **told)
+        if now >= policy.remind_at(deploy.pinned_at or deploy.asked_at, environment.approvals):
+            records.add_step(connection, deploy.number, "reminds", deploy.sha, now, **told)
+
+    def _mark_override(self, connection: sa.Connection, deploy: Deploy, decision: Decision) -> None:
+        """A deploy through a freeze is announced wherever the app is spoken of."""
+        if not any(item.code == "overridden" for item in decision.findings):
+            return
+        app = self.config.apps[deploy.app]
+        told = {"actor": deploy.user_id, "description": deploy.reason}
+        records.add_step(connection, deploy.number, "overridden", "freeze", self._clock.now(), **told)
+        for announcement in app.announce:
+            if not announcement.environments or deploy.environment in announcement.environments:
+                records.add_card(connection, deploy.number, announcement.room)
+
+    # what is asked for
+
+    def _candidate(self, wanted: Wanted, asker: Asker, room: str) -> tuple[Deploy, Environment, Outside]:
+        """The deploy that a wish would become, and what Slack and GitHub say of it."""
+        name, app, ref = self.config.target(wanted.target)
+        environment_name, environment = self.config.environment(name, wanted.environment)
+        default = app.default_ref or self._github.default_branch(app.repository)
+        ref = ref or default
+        commit = self._commit(app.repository, ref)
+        # Only a branch can be merged into; of a tag or commit the config's wish means nothing.
+        merge = environment.auto_merge and self._github.branch_head(app.repository, ref) is not None
+        person = self.people.person(asker)
+        outside = self._outside(environment, app.repository, commit.sha, person, forced=wanted.force)
+        now = self._clock.now()
+        candidate = Deploy(
+            number=0,
+            id=str(uuid.uuid4()),
+            origin=HUMAN,
+            app=name,
+            repository=app.repository,
+            environment=environment_name,
+            ref=ref,
+            sha=commit.sha,
+            task=wanted.task,
+            hosts=wanted.hosts,
+            forced=wanted.force,
+            auto_merge=merge,
+            reason=wanted.reason,
+            subject=commit.subject,
+            user_id=asker.id,
+            user_name=asker.name,
+            room=room,
+            state=states.HELD,
+            asked_at=now,
+            pinned_at=now,
+            person=person.key,
+            is_default=ref == default,
+        )
+        return candidate, environment, outside
+
+    def _twin(self, connection: sa.Connection, deploy: Deploy) -> Deploy | None:
+        return gates.twin(
+            connection,
+            deploy.app,
+            deploy.environment,
+            sha=deploy.sha,
+            task=deploy.task,
+            hosts=deploy.hosts,
+            forced=deploy.forced,
+        )
+
+    def _commit(self, repository: str, ref: str) -> Commit:
+        commit = self._github.commit(repository, ref)
+        if commit is None:
+            raise self._unknown_ref(repository, ref)
+        return commit
+
+    def _unknown_ref(self, repository: str, ref: str) -> UnknownRef:
+        try:
+            names = self._github.refs(repository)
+        except (PersonError, TryLater):
+            names = []  # the near names are a help, and no reason to say something else
+        return UnknownRef(repository, ref, nearest(ref, [name for name in names if name != ref]))
+
+
+_STORED = (
+    "id origin app repository environment ref sha task hosts forced auto_merge reason subject user_id user_name room"
+    " message_id thread_id state asked_at pinned_at person is_default"
+).split()
+
+
+def _values(deploy: Deploy) -> dict[str, Any]:
+    return {name: getattr(deploy, name) for name in _STORED}
+
+
+def _end_of(finding: policy.Finding) -> str:
+    return states.EXPIRED if finding.code == "expired" else states.REFUSED
+
+
+def _problem(finding: policy.Finding) -> Problem:
+    """What ended a deploy that waited, as what its card says."""
+    return Problem("Ended", {"finding": finding.as_json()})

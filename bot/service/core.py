@@ -1,0 +1,155 @@
+"""What all verbs share: the store, GitHub, the clock, and what follows from every change of a deploy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from bot.deploys import states
+from bot.deploys.clock import Clock
+from bot.deploys.config import Config, Environment
+from bot.deploys.errors import NotConfigured
+from bot.deploys.model import Deploy, Problem
+from bot.deploys.ports import Directory, GitHub
+from bot.service.people import People
+from bot.store import gates, jobs, records
+from bot.store.engine import Store
+
+# Kinds of jobs that the verbs leave behind; `bot/app.py` says who does them.
+CARD, CREATE, CHANGE, PAST = "card", "create", "change", "past"
+DECIDE, WATCH, STOP = "decide", "watch", "stop"
+LOCK_TIMER = "lock"
+TELL = "tell"
+
+Place = tuple[str, str]
+
+
+class Core:
+    """The ground that every verb stands on. Thread-safe; `github` and `directory` are too.
+
+    `reached` is told of each state that a deploy comes to: the app, the environment, the state.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        github: GitHub,
+        directory: Directory,
+        config: Config,
+        clock: Clock,
+        reached: Callable[[str, str, str], None] | None = None,
+    ) -> None:
+        self._reached = reached or (lambda app, environment, state: None)
+        self._store = store
+        self._github = github
+        self._directory = directory
+        self.config = config
+        self._clock = clock
+        self.people = People(store, github, directory, config)
+
+    def deploy(self, number: int) -> Deploy | None:
+        """The deploy of that number."""
+        with self._store.read() as connection:
+            return records.deploy(connection, number)
+
+    def _environment(self, deploy: Deploy) -> Environment:
+        app = self.config.apps.get(deploy.app)
+        environment = app.environments.get(deploy.environment) if app else None
+        if environment is None:
+            raise NotConfigured(deploy.app, deploy.environment)
+        return environment
+
+    # the row
+
+    def _locked(self, connection: sa.Connection, number: int) -> Deploy:
+        deploy = records.deploy(connection, number, lock=True)
+        assert deploy is not None
+        return deploy
+
+    def _held_in_place(self, connection: sa.Connection, deploy: Deploy) -> Deploy:
+        """The deploy as it is now, its place and then its row held until the transaction ends."""
+        gates.claim(connection, [(deploy.app, deploy.environment)])
+        return self._locked(connection, deploy.number)
+
+    def _end(
+        self, connection: sa.Connection, deploy: Deploy, state: str, problem: Problem | None, **values: Any
+    ) -> Deploy:
+        """The deploy ends without a word of GitHub's, and whoever is next in line gets a turn.
+
+        Its place and row are held.
+        """
+        now = self._clock.now()
+        records.update_deploy(
+            connection, deploy.number, state=state, problem=problem, finished_at=now, in_line=False, **values
+        )
+        records.add_step(connection, deploy.number, "problem", f"{state}:{now.isoformat()}", now, state=state)
+        self._free(connection, deploy)
+        self._reached(deploy.app, deploy.environment, state)
+        return self._show(connection, deploy.number)
+
+    def _free(self, connection: sa.Connection, deploy: Deploy) -> None:
+        """The deploy is no longer the one under way in its environment. The place is held."""
+        if deploy.slot is not None:
+            records.update_deploy(connection, deploy.number, slot=None)
+        self._next(connection, (deploy.app, deploy.environment))
+
+    def _next(self, connection: sa.Connection, place: Place) -> None:
+        """Lets the first in line be decided on, when nothing is under way there; the others' cards say who is ahead."""
+        waiting = gates.held(connection, places=[place], in_line=True)
+        if waiting and gates.running(connection, *place) is None:
+            self._decide_soon(connection, waiting[0].number)
+        for deploy in waiting:
+            self._refresh(connection, deploy)
+
+    # jobs
+
+    def _decide_soon(self, connection: sa.Connection, number: int, at: datetime | None = None) -> None:
+        job = jobs.new_job(DECIDE, {"deploy": number}, subject=f"decide:{number}", run_at=at)
+        jobs.add(connection, job, self._clock.now())
+
+    def _decide_places(self, connection: sa.Connection, places: list[Place]) -> None:
+        """Everything that waits in those places is decided on again."""
+        for deploy in gates.held(connection, places=places):
+            self._decide_soon(connection, deploy.number)
+
+    def _watch(self, connection: sa.Connection, number: int, at: datetime) -> None:
+        job = jobs.new_job(WATCH, {"deploy": number}, subject=f"watch:{number}", run_at=at)
+        jobs.add(connection, job, self._clock.now())
+
+    def _stop(self, connection: sa.Connection, number: int) -> None:
+        jobs.add(connection, jobs.new_job(STOP, {"deploy": number}, subject=f"stop:{number}"), self._clock.now())
+
+    def _tell(self, connection: sa.Connection, user_id: str, what: str, facts: dict[str, Any], key: str) -> None:
+        """Leaves word for one person, in the conversation with the bot; once for each `key`."""
+        data = {"user": user_id, "what": what, "facts": facts}
+        jobs.add(connection, jobs.new_job(TELL, data, delivery=f"tell:{key}"), self._clock.now())
+
+    # cards
+
+    def _show(self, connection: sa.Connection, number: int) -> Deploy:
+        deploy = self._locked(connection, number)
+        self._announce(connection, deploy)
+        self._refresh(connection, deploy)
+        return deploy
+
+    def _announce(self, connection: sa.Connection, deploy: Deploy) -> None:
+        """Gives the deploy a card in the rooms that want to hear of it."""
+        app = self.config.apps.get(deploy.app)
+        for announcement in app.announce if app else ():
+            if announcement.wants(deploy.environment, deploy.state):
+                records.add_card(connection, deploy.number, announcement.room)
+
+    def _refresh(self, connection: sa.Connection, deploy: Deploy) -> None:
+        """Asks the outbox to bring the deploy's cards up to date; what is final goes first."""
+        priority = jobs.FIRST if deploy.final or deploy.state == states.ASKED else jobs.NORMAL
+        for room in records.card_rooms(connection, deploy.number):
+            job = jobs.new_job(
+                CARD,
+                {"deploy": deploy.number, "room": room},
+                subject=f"card:{deploy.number}:{room}",
+                priority=priority,
+            )
+            jobs.add(connection, job, self._clock.now())

@@ -1,0 +1,134 @@
+"""What a decision needs to know: asked of Slack and GitHub first, then read within the transaction that decides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from bot.deploys import policy
+from bot.deploys.config import Config, Environment
+from bot.deploys.errors import PersonError, TryLater, problem_of
+from bot.deploys.model import Deploy, Freezing, Person
+from bot.deploys.policy import Answer, Checks, Facts
+from bot.service.core import Core
+from bot.store import gates, records
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What Slack and GitHub say: who the person is and may do, and what is reported about the commit."""
+
+    asker: Person
+    standing: Answer
+    override: Answer
+    checks: Checks
+
+
+class Deciding(Core):
+    """Gathers facts and decides; the verbs act on what comes out."""
+
+    def _outside(self, environment: Environment, repository: str, sha: str, asker: Person, *, forced: bool) -> Outside:
+        """Asks Slack and GitHub what this decision needs of them, and nothing else. No transaction may be open."""
+        override = Answer(False)
+        if environment.override:
+            override = self.people.one_of(asker, environment.override, repository)
+        checks = Checks()
+        if not forced and environment.required_contexts != ():
+            try:
+                checks = Checks(self._github.checks(repository, sha))
+            except (PersonError, TryLater) as error:
+                checks = Checks(problem=problem_of(error))
+        standing = self.people.may_deploy(asker, environment, repository)
+        return Outside(asker, standing, override, checks)
+
+    def _outside_of(self, deploy: Deploy, environment: Environment) -> Outside:
+        with self._store.read() as connection:
+            asker = self.people.person_in(connection, deploy.user_id, deploy.user_name)
+        return self._outside(environment, deploy.repository, deploy.sha, asker, forced=deploy.forced)
+
+    def _decided(
+        self, connection: sa.Connection, deploy: Deploy, environment: Environment, outside: Outside, *, fresh: bool
+    ) -> policy.Decision:
+        """Decides on a deploy as it is now (or would be, when it is `fresh`). Its place is held."""
+        now = self._clock.now()
+        app = self.config.apps[deploy.app]
+        live, coming = self._before(connection, deploy, environment)
+        facts = Facts(
+            now=now,
+            fresh=fresh,
+            environment=environment,
+            room=deploy.room,
+            rooms=app.rooms,
+            asked_at=deploy.asked_at,
+            pinned_at=deploy.pinned_at or deploy.asked_at,
+            sha=deploy.sha,
+            forced=deploy.forced,
+            reason=deploy.reason,
+            asker=outside.asker,
+            standing=outside.standing,
+            override=outside.override,
+            locks=gates.locks_over(connection, deploy.app, deploy.environment, now),
+            freezes=freezes_over(connection, self.config, deploy.app, deploy.environment, now),
+            checks=outside.checks,
+            live=live,
+            coming=coming,
+            votes=gates.votes_on(connection, [deploy.number])[deploy.number] if deploy.number else (),
+            ahead=gates.ahead(connection, deploy),
+        )
+        return policy.decide(facts)
+
+    def _before(
+        self, connection: sa.Connection, deploy: Deploy, environment: Environment
+    ) -> tuple[dict[str, str], frozenset[str]]:
+        """What is live, and on its way, in the environments that come before."""
+        live: dict[str, str] = {}
+        coming: set[str] = set()
+        for name in environment.after:
+            there = records.live(connection, deploy.app, name, whole=True)
+            if there is not None:
+                live[name] = there.sha
+            if any(
+                gates.twin(connection, deploy.app, name, sha=deploy.sha, task="deploy", hosts="", forced=forced)
+                for forced in (False, True)
+            ):
+                coming.add(name)
+        return live, frozenset(coming)
+
+
+def freezes_over(
+    connection: sa.Connection, config: Config, app: str, environment: str, now: datetime
+) -> list[Freezing]:
+    """The freezes that hold there now: of the config, and of people."""
+    return [freezing for freezing in all_freezes(connection, config, now) if freezing.covers(app, environment)]
+
+
+def all_freezes(connection: sa.Connection, config: Config, now: datetime) -> list[Freezing]:
+    """Every freeze that holds now."""
+    return [*_configured(config, now), *gates.all_freezes(connection, now)]
+
+
+def _configured(config: Config, now: datetime) -> Iterable[Freezing]:
+    everywhere = [(None, None, freeze) for freeze in config.freezes]
+    somewhere = [
+        (name, place, freeze)
+        for name, app in config.apps.items()
+        for place, environment in app.environments.items()
+        for freeze in environment.freezes
+    ]
+    for app_name, place_name, freeze in [*everywhere, *somewhere]:
+        span = freeze.window.span(now)
+        if span is not None:
+            yield Freezing(
+                id=None,
+                app=app_name,
+                environment=place_name,
+                name=freeze.name or "",
+                reason=freeze.reason or "",
+                user_id="",
+                user_name="",
+                since=span[0],
+                until=span[1],
+            )

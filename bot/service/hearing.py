@@ -1,0 +1,208 @@
+"""Taking in what GitHub tells, on the one road that every status takes."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from typing import Any
+
+import sqlalchemy as sa
+
+from bot.deploys import states
+from bot.deploys.errors import PersonError
+from bot.deploys.events import ChecksChanged, Deployment, DeploymentCreated, Event, Pinged, Status, StatusReported
+from bot.deploys.model import ELSEWHERE, Deploy
+from bot.service.core import PAST
+from bot.service.creating import Creating
+from bot.store import gates, jobs, records
+
+PAST_DEPLOYMENTS = 50  # of each repository, read once so that a new bot knows what is live
+
+
+class Hearing(Creating):
+    """The verbs `on_event`, `read_past` and `start`."""
+
+    def on_event(self, event: Event) -> Deploy | None:
+        """Takes in what GitHub tells; returns the deploy it is about, None when it is about none of ours."""
+        match event:
+            case Pinged():
+                with self._store.write() as connection:
+                    records.remember(connection, f"ping:{event.hooked}", event.zen, self._clock.now())
+                return None
+            case ChecksChanged(repository, sha):
+                with self._store.read() as connection:  # most commits are nobody's, and need no turn at writing
+                    waiting = gates.held(connection, repository=repository, sha=sha)
+                if waiting:
+                    with self._store.write() as connection:
+                        for deploy in waiting:
+                            self._decide_soon(connection, deploy.number)
+                return None
+            case DeploymentCreated(deployment):
+                return self._take_in(deployment, (), announce=True)
+            case StatusReported(deployment, status):
+                return self._take_in(deployment, (status,), announce=True)
+
+    def read_past(self, repository: str) -> None:
+        """Reads what was deployed before this bot came, once for each repository, without telling rooms.
+
+        A repository that GitHub does not let us read is left for the next start; `check` says what it lacks.
+        """
+        fact = f"past:{repository}"
+        with self._store.read() as connection:
+            if records.fact(connection, fact) is not None:
+                return
+        try:
+            past = list(self._github.past_deployments(repository, PAST_DEPLOYMENTS))
+        except PersonError:
+            return
+        for deployment, statuses in reversed(past):
+            self._take_in(deployment, sorted(statuses, key=lambda status: status.id), announce=False)
+        with self._store.write() as connection:
+            records.remember(connection, fact, len(past), self._clock.now())
+
+    def start(self) -> None:
+        """Leaves the jobs that a start calls for."""
+        now = self._clock.now()
+        with self._store.write() as connection:
+            for repository in {app.repository for app in self.config.apps.values()}:
+                if records.fact(connection, f"past:{repository}") is None:
+                    job = jobs.new_job(
+                        PAST,
+                        {"repository": repository},
+                        subject=f"past:{repository}",
+                        priority=jobs.BACKGROUND,
+                    )
+                    jobs.add(connection, job, now)
+            for deploy in gates.held(connection):  # the config may be another one now
+                self._decide_soon(connection, deploy.number)
+
+    def _take_in(self, told: Deployment, statuses: Iterable[Status], *, announce: bool) -> Deploy | None:
+        app = self.config.apps_for(told.repository, told.environment, str(told.payload.get("name", "")))
+        with self._store.write() as connection:
+            deploy = self._find(connection, told)
+            if deploy is not None:
+                # What ends frees the place for the next in line, so the place comes first, as it does everywhere.
+                if deploy.ours:
+                    gates.claim(connection, [(deploy.app, deploy.environment)])
+                deploy = self._locked(connection, deploy.number)
+            else:
+                if app is None:
+                    return None
+                deploy = self._adopt(connection, told, app)
+            if deploy.deployment_id is None:
+                self._is_made(connection, deploy, told, sha=told.sha)
+                deploy = self._locked(connection, deploy.number)
+            for status in statuses:
+                deploy = self._report(connection, deploy, status)
+            if announce:
+                self._announce(connection, deploy)
+                self._refresh(connection, deploy)
+            return deploy
+
+    def _find(self, connection: sa.Connection, told: Deployment) -> Deploy | None:
+        repository = self._spelling(told.repository)
+        deploy = records.deploy_by_deployment(connection, repository, told.id)
+        if deploy is not None or not told.our_id:
+            return deploy
+        # Whoever may write to the repository can copy an id into a payload: it counts only for the deploy
+        # that asked for just this, and only until GitHub's own id is known.
+        deploy = records.deploy_by_id(connection, told.our_id)
+        if (
+            deploy is not None
+            and deploy.deployment_id is None
+            and (deploy.state != states.HELD or deploy.cleared_at is not None)  # else nothing was ever sent of it
+            and deploy.repository == repository
+            and deploy.environment == told.environment
+            and deploy.task == told.task
+            and (deploy.auto_merge or deploy.sha == told.sha)
+        ):
+            return deploy
+        return None
+
+    def _adopt(self, connection: sa.Connection, told: Deployment, app: str) -> Deploy:
+        """A deployment that somebody made without this bot gets a number and a timeline too."""
+        repository = self._spelling(told.repository)
+        source = f"github:{repository}:{told.id}"
+        deploy = records.add_deploy(
+            connection,
+            source,
+            {
+                "id": str(uuid.uuid4()),
+                "origin": ELSEWHERE,
+                "app": app,
+                "repository": repository,
+                "environment": told.environment,
+                "ref": told.ref,
+                "sha": told.sha,
+                "task": told.task,
+                "reason": told.description,
+                "user_name": told.creator,
+                "state": states.CREATED,
+                "asked_at": told.created_at,
+                "created_at": told.created_at,
+                "deployment_id": told.id,
+            },
+        )
+        # Another worker's: held like every deploy that is found, since its state may be changed next.
+        deploy = deploy or records.deploy_by_source(connection, source, lock=True)
+        assert deploy is not None
+        return deploy
+
+    def _report(self, connection: sa.Connection, deploy: Deploy, status: Status) -> Deploy:
+        newer = status.id > deploy.last_status_id
+        fresh = records.add_step(
+            connection,
+            deploy.number,
+            "status",
+            str(status.id),
+            status.created_at,
+            state=status.state,
+            actor=status.creator,
+            description=status.description,
+            log_url=status.log_url,
+            environment_url=status.environment_url,
+            late=deploy.final or not (newer or states.is_final(status.state)),
+        )
+        if not fresh:
+            return deploy
+        state = states.advance(deploy.state, status.state, newer=newer)
+        values: dict[str, Any] = {"last_status_id": max(status.id, deploy.last_status_id)}
+        if state != deploy.state:
+            ended = status.created_at if states.is_final(state) else None
+            values |= {"state": state, "problem": None, "finished_at": ended}
+            self._reached(deploy.app, deploy.environment, state)
+            if deploy.state == states.LOST and ended is None:  # it was only late: it has as long again
+                values["deadline_at"] = self._clock.now() + self._timeout(deploy)
+                self._watch(connection, deploy.number, values["deadline_at"])
+        if deploy.final and newer and status.state == states.INACTIVE:
+            values["inactive_at"] = status.created_at
+        if not deploy.final and (newer or states.is_final(state)):
+            values["description"] = status.description
+        for name in ("log_url", "environment_url"):
+            value = getattr(status, name)
+            if value and (newer or not getattr(deploy, name)):
+                values[name] = value
+        records.update_deploy(connection, deploy.number, **values)
+        if state != deploy.state and states.is_final(state):
+            self._ended(connection, deploy, state)
+        return self._locked(connection, deploy.number)
+
+    def _ended(self, connection: sa.Connection, deploy: Deploy, state: str) -> None:
+        """GitHub says that it is over: the next in line gets a turn, and whoever waits for it to be live here."""
+        if deploy.ours:
+            self._free(connection, deploy)
+        app = self.config.apps.get(deploy.app)
+        if state != states.SUCCESS or app is None:
+            return
+        after = [
+            (deploy.app, name)
+            for name, environment in app.environments.items()
+            if deploy.environment in environment.after
+        ]
+        self._decide_places(connection, after)
+
+    def _spelling(self, repository: str) -> str:
+        """The repository as the config spells it; GitHub doesn't mind the case."""
+        folded = repository.casefold()
+        names = (app.repository for app in self.config.apps.values())
+        return next((name for name in names if name.casefold() == folded), repository)

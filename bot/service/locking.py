@@ -1,0 +1,313 @@
+"""Locks and freezes: how people keep others from deploying, and let them again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from bot.deploys.errors import (
+    AlreadyFrozen,
+    Locked,
+    NotEntitled,
+    NotFrozen,
+    NotLocked,
+    UnknownApp,
+    UnknownDeploy,
+    UnknownEnvironment,
+)
+from bot.deploys.model import Asker, Deploy, Freezing, Lock, Person
+from bot.deploys.nearest import nearest
+from bot.deploys.times import at_wall
+from bot.service.core import LOCK_TIMER
+from bot.service.facts import Deciding, all_freezes
+from bot.store import gates, jobs
+
+MONDAY_MORNING = time(9)
+SATURDAY = 5  # as datetime.weekday() counts
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a lock or freeze covers; None stands for every one."""
+
+    app: str | None = None
+    environment: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A lock that was taken: whose it was before, whether it was one's own, and whose deploys are still under way."""
+
+    lock: Lock
+    stolen: Lock | None = None
+    renewed: bool = False
+    under_way: Sequence[Deploy] = field(default_factory=tuple)
+
+
+class Locking(Deciding):
+    """The verbs `lock`, `steal`, `unlock`, `unlock_mine`, `lock_due`, `freeze` and `unfreeze`."""
+
+    def scope(self, target: str, environment: str, *, either: bool = False) -> Scope:
+        """What `APP [in ENV]` names, '' standing for all. `either`: the words were `X on Y`, which is tried both ways.
+
+        Raises UnknownApp and UnknownEnvironment.
+        """
+        if not target:
+            return Scope(None, self._any_environment(environment) if environment else None)
+        try:
+            name, _ = self.config.app(target)
+        except UnknownApp:
+            if not either:
+                raise
+            target, environment = environment, target
+            name, _ = self.config.app(target)
+        return Scope(name, self.config.environment(name, environment)[0] if environment else None)
+
+    def _any_environment(self, typed: str) -> str:
+        """An environment's name as some app has it."""
+        for name in self.config.apps:
+            try:
+                return self.config.environment(name, typed)[0]
+            except UnknownEnvironment:
+                continue
+        known = sorted({place for _, place in self.config.places()})
+        raise UnknownEnvironment("", typed, nearest(typed, known), known)
+
+    # locks
+
+    def lock(
+        self,
+        scope: Scope,
+        asker: Asker,
+        *,
+        room: str,
+        source: str,
+        reason: str = "",
+        length: timedelta | None = None,
+        steal: bool = False,
+    ) -> Taken:
+        """Keeps others from deploying there. One's own lock is renewed; somebody else's is taken over with `steal`.
+
+        `source` is what it came with: the same one again takes no second lock. Raises Locked, NotEntitled and
+        WrongRoom.
+        """
+        person = self.people.person(asker)
+        if scope.app is not None:
+            self.config.check_room(scope.app, room)
+        self._entitled("lock", person, scope)
+        places = self.config.places(scope.app, scope.environment)
+        with self._store.write() as connection:
+            gates.claim(connection, places)
+            known = gates.lock_by_source(connection, source)
+            if known is not None:
+                return Taken(known)
+            now = self._clock.now()
+            before = gates.lock_on(connection, scope.app, scope.environment, now)
+            own = before is not None and before.person == person.key
+            if before is not None:
+                if not own and not steal:
+                    raise Locked(before.as_json())
+                gates.end_lock(connection, before.id, person.id, now)
+            lock = gates.add_lock(
+                connection,
+                source,
+                {
+                    "app": scope.app,
+                    "environment": scope.environment,
+                    "user_id": person.id,
+                    "user_name": person.name,
+                    "person": person.key,
+                    "reason": reason or (before.reason if before is not None and own else ""),
+                    "room": room,
+                    "at": now,
+                    "expires_at": now + length if length is not None else None,
+                },
+            )
+            assert lock is not None, "its places are held, and the one before was ended"
+            self._lock_timer(connection, lock, now + self.config.lock_reminders.every)
+            self._decide_places(connection, places)
+            stolen = None if own else before
+            if stolen is not None:
+                self._tell_owner(connection, stolen, "lock_stolen", person, reason)
+            running = [deploy for place in places if (deploy := gates.running(connection, *place)) is not None]
+            others = [deploy for deploy in running if deploy.person != person.key]
+            return Taken(lock, stolen, own, others)
+
+    def steal(self, lock_id: int, asker: Asker, *, room: str, source: str) -> Taken:
+        """Takes over a lock that is known by its id. Raises NotLocked when it holds no more, else as `lock` does."""
+        with self._store.read() as connection:
+            known = gates.lock_by_source(connection, source)
+            lock = gates.lock_by_id(connection, lock_id)
+        if known is not None:
+            return Taken(known)
+        if lock is None:
+            raise NotLocked()
+        return self.lock(Scope(lock.app, lock.environment), asker, room=room, source=source, steal=True)
+
+    def lock_for(self, number: int, asker: Asker, *, room: str, source: str) -> Taken:
+        """Locks the environment that a deploy went to, taking it over from whoever has. Raises as `lock` does."""
+        deploy = self.deploy(number)
+        if deploy is None:
+            raise UnknownDeploy(number)
+        scope = Scope(deploy.app, deploy.environment)
+        reason = f"{deploy.ref} is being tried out"
+        return self.lock(scope, asker, room=room, source=source, reason=reason, steal=True)
+
+    def unlock(self, scope: Scope, asker: Asker, *, room: str) -> Lock:
+        """Ends the lock of just that scope; its owner is told when it is somebody else. Raises NotLocked,
+        NotEntitled and WrongRoom."""
+        if scope.app is not None:
+            self.config.check_room(scope.app, room)
+        with self._store.read() as connection:
+            lock = gates.lock_on(connection, scope.app, scope.environment, self._clock.now())
+        if lock is None:
+            raise NotLocked(scope.app or "", scope.environment or "")
+        return self._unlock(lock, asker)
+
+    def release(self, lock_id: int, asker: Asker) -> Lock:
+        """Ends a lock that is known by its id. Raises as `unlock` does."""
+        with self._store.read() as connection:
+            lock = gates.lock_by_id(connection, lock_id)
+        if lock is None:
+            raise NotLocked()
+        return self._unlock(lock, asker)
+
+    def unlock_mine(self, asker: Asker) -> list[Lock]:
+        """Ends every lock of that person's; returns them."""
+        person = self.people.person(asker)
+        with self._store.read() as connection:
+            mine = [lock for lock in gates.all_locks(connection, self._clock.now()) if lock.person == person.key]
+        return [self._unlock(lock, asker) for lock in mine]
+
+    def _unlock(self, lock: Lock, asker: Asker) -> Lock:
+        person = self.people.person(asker)
+        own = lock.person == person.key
+        if not own:
+            self._entitled("unlock", person, Scope(lock.app, lock.environment))
+        places = self.config.places(lock.app, lock.environment)
+        with self._store.write() as connection:
+            gates.claim(connection, places)
+            if gates.end_lock(connection, lock.id, person.id, self._clock.now()):
+                if not own:
+                    self._tell_owner(connection, lock, "lock_released", person, "")
+                self._decide_places(connection, places)
+        return lock
+
+    def lock_due(self, lock_id: int) -> None:
+        """A lock has run out, or its owner is to be reminded of it. Raises TryLater while Slack can't be asked."""
+        now = self._clock.now()
+        with self._store.read() as connection:
+            lock = gates.lock_by_id(connection, lock_id)
+        if lock is None:
+            return
+        if lock.expires_at is not None and lock.expires_at <= now:
+            places = self.config.places(lock.app, lock.environment)
+            with self._store.write() as connection:
+                gates.claim(connection, places)
+                if gates.end_lock(connection, lock.id, "", now):
+                    self._tell(connection, lock.user_id, "lock_expired", lock.as_json(), f"lock:{lock.id}:expired")
+                    self._decide_places(connection, places)
+            return
+        rest = self._day_off(lock.user_id, now)
+        with self._store.write() as connection:
+            if rest is None:
+                key = f"lock:{lock.id}:{now.isoformat()}"
+                self._tell(connection, lock.user_id, "lock_reminder", lock.as_json(), key)
+            self._lock_timer(connection, lock, rest or now + self.config.lock_reminders.every)
+
+    def _day_off(self, user_id: str, now: datetime) -> datetime | None:
+        """When a person is next at work, if they are not today."""
+        if self.config.lock_reminders.days == "all":
+            return None
+        zone = ZoneInfo(self._directory.time_zone(user_id))
+        today = now.astimezone(zone).date()
+        if today.weekday() < SATURDAY:
+            return None
+        return at_wall(today + timedelta(days=7 - today.weekday()), MONDAY_MORNING, zone)
+
+    def _lock_timer(self, connection: sa.Connection, lock: Lock, remind: datetime) -> None:
+        at = min(remind, lock.expires_at) if lock.expires_at is not None else remind
+        job = jobs.new_job(LOCK_TIMER, {"lock": lock.id}, subject=f"lock:{lock.id}", run_at=at)
+        jobs.add(connection, job, self._clock.now())
+
+    def _tell_owner(self, connection: sa.Connection, lock: Lock, what: str, person: Person, reason: str) -> None:
+        facts = {**lock.as_json(), "by_id": person.id, "by_name": person.name, "by_reason": reason}
+        self._tell(connection, lock.user_id, what, facts, f"lock:{lock.id}:{what}")
+
+    # freezes
+
+    def freeze(
+        self, scope: Scope, asker: Asker, *, room: str, source: str, reason: str = "", until: datetime | None = None
+    ) -> Freezing:
+        """Lets nothing be deployed there until then, or until somebody unfreezes it. Raises AlreadyFrozen,
+        NotEntitled and WrongRoom."""
+        person = self.people.person(asker)
+        if scope.app is not None:
+            self.config.check_room(scope.app, room)
+        self._entitled("freeze", person, scope)
+        places = self.config.places(scope.app, scope.environment)
+        with self._store.write() as connection:
+            gates.claim(connection, places)
+            known = gates.freeze_by_source(connection, source)
+            if known is not None:
+                return known
+            now = self._clock.now()
+            before = gates.freeze_on(connection, scope.app, scope.environment, now)
+            if before is not None:
+                raise AlreadyFrozen(before.as_json())
+            made = gates.add_freeze(
+                connection,
+                source,
+                {
+                    "app": scope.app,
+                    "environment": scope.environment,
+                    "user_id": person.id,
+                    "user_name": person.name,
+                    "reason": reason,
+                    "at": now,
+                    "until": until,
+                },
+            )
+            assert made is not None, "its places are held, and there was none"
+            self._decide_places(connection, places)
+            return made
+
+    def unfreeze(self, scope: Scope, asker: Asker, *, room: str) -> Freezing:
+        """Ends the freeze that somebody made of just that scope. Raises NotFrozen, NotEntitled and WrongRoom."""
+        person = self.people.person(asker)
+        if scope.app is not None:
+            self.config.check_room(scope.app, room)
+        now = self._clock.now()
+        with self._store.read() as connection:
+            found = gates.freeze_on(connection, scope.app, scope.environment, now)
+            holding = all_freezes(connection, self.config, now)
+        if found is None:
+            by_config = any(
+                item.id is None and item.covers(*place)
+                for item in holding
+                for place in self.config.places(scope.app, scope.environment)
+            )
+            raise NotFrozen(scope.app or "", scope.environment or "", by_config)
+        if found.user_id != person.id:
+            self._entitled("unfreeze", person, scope)
+        places = self.config.places(scope.app, scope.environment)
+        with self._store.write() as connection:
+            gates.claim(connection, places)
+            gates.end_freeze(connection, scope.app, scope.environment, person.id, now)
+            self._decide_places(connection, places)
+        return found
+
+    def _entitled(self, act: str, person: Person, scope: Scope) -> None:
+        """Admins may keep everyone from deploying and let them again; others where they may deploy themselves,
+        to every environment that it concerns. Raises NotEntitled."""
+        if self.people.admin(person):
+            return
+        for app, place in self.config.places(scope.app, scope.environment):
+            found = self.config.apps[app]
+            answer = self.people.may_deploy(person, found.environments[place], found.repository)
+            if not answer.yes:
+                raise NotEntitled(act, app, place, answer.code, answer.facts)

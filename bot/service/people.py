@@ -1,0 +1,94 @@
+"""Who somebody is, and whether they are one of those that the config names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from bot.deploys.config import USER, Config, Environment
+from bot.deploys.errors import LookupFailed, PersonError, TryLater, problem_of
+from bot.deploys.model import Asker, Person
+from bot.deploys.policy import Answer
+from bot.deploys.ports import Directory, GitHub
+from bot.store import gates
+from bot.store.engine import Store
+
+LEVELS = ("read", "triage", "write", "maintain", "admin")  # of a person on a repository, the least first
+
+YES = Answer(True)
+
+
+class People:
+    """Asks Slack and GitHub. A question that can't be answered is a no that says so, and never a yes."""
+
+    def __init__(self, store: Store, github: GitHub, directory: Directory, config: Config) -> None:
+        self._store = store
+        self._github = github
+        self._directory = directory
+        self._config = config
+
+    def person(self, asker: Asker) -> Person:
+        """The person behind a Slack user: the config says who they are at GitHub, else their own `login` does."""
+        with self._store.read() as connection:
+            return self.person_in(connection, asker.id, asker.name)
+
+    def person_in(self, connection: sa.Connection, user_id: str, user_name: str = "") -> Person:
+        """The same, within a transaction."""
+        login = self._config.users.get(user_id) or gates.login_of(connection, user_id)
+        return Person(user_id, user_name, login)
+
+    def admin(self, person: Person) -> bool:
+        return person.id in self._config.admins
+
+    def may_deploy(self, person: Person, environment: Environment, repository: str) -> Answer:
+        """Whether they are one of `deployers` and GitHub gives them the `permission`. No transaction may be open."""
+        listed = self.one_of(person, environment.deployers, repository) if environment.deployers else YES
+        if not listed.yes:
+            return listed
+        wanted = environment.permission
+        if wanted is None:
+            return Answer(True, "listed" if environment.deployers else "anyone")
+        if not person.login:
+            return Answer(False, "unlinked", {"permission": wanted})
+        try:
+            has = self._github.permission(repository, person.login)
+        except (PersonError, TryLater) as error:
+            return _unknown(f"the permission of {person.login}", error)
+        enough = has in LEVELS and LEVELS.index(has) >= LEVELS.index(wanted)
+        return Answer(enough, "level", {"wanted": wanted, "has": has, "login": person.login})
+
+    def one_of(self, person: Person, listed: Sequence[str], repository: str) -> Answer:
+        """Whether they are one of the Slack users, usergroups and GitHub teams listed."""
+        if person.id in listed:
+            return YES
+        accounts = [who for who in listed if re.match(USER, who)]
+        if person.login and accounts:  # another account of the same person counts as well
+            with self._store.read() as connection:
+                if any(self.person_in(connection, who).key == person.key for who in accounts):
+                    return YES
+        failed: Answer | None = None
+        teams = False
+        for who in listed:
+            if who in accounts:
+                continue
+            try:
+                if who.startswith("@"):
+                    teams = True
+                    if person.login and self._github.in_team(repository, who[1:], person.login):
+                        return YES
+                elif person.id in self._directory.usergroup(who):
+                    return YES
+            except (PersonError, TryLater) as error:
+                failed = _unknown(who, error)
+        if failed is not None:
+            return failed
+        code = "team" if teams and not person.login else "deployers"
+        return Answer(False, code, {"listed": list(listed)})
+
+
+def _unknown(what: str, error: PersonError | TryLater) -> Answer:
+    if isinstance(error, LookupFailed):
+        return Answer(None, "unknown", {"what": error.what, "reason": error.reason})
+    return Answer(None, "unknown", {"what": what, "problem": problem_of(error).as_json()})

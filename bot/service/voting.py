@@ -1,0 +1,135 @@
+"""Approving, rejecting and cancelling a deploy."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from bot.deploys import states
+from bot.deploys.errors import (
+    AlreadyVoted,
+    NeedsNoApproval,
+    NotEntitled,
+    NotWaiting,
+    OwnDeploy,
+    PersonError,
+)
+from bot.deploys.model import Asker, Deploy, Person, Problem, Vote
+from bot.service.asking import Asking
+from bot.store import gates, records
+
+# What can be taken back: it waits, is on its way, or somebody may be carrying it out.
+UNSTOPPABLE = states.FINAL
+
+
+class Voting(Asking):
+    """The verbs `approve`, `reject`, `cancel` and `stop`."""
+
+    def approve(self, number: int, asker: Asker) -> Deploy:
+        """Counts a person's approval; the last one that is needed lets the deploy go, unless another gate waits.
+
+        Whoever approves is judged now. Raises UnknownDeploy, NotWaiting, NeedsNoApproval, OwnDeploy,
+        AlreadyVoted, and NotEntitled for who may not or could not be looked up.
+        """
+        return self._vote(number, asker, approves=True, reason="")
+
+    def reject(self, number: int, asker: Asker, reason: str) -> Deploy:
+        """One rejection ends the deploy. Raises as `approve` does."""
+        return self._vote(number, asker, approves=False, reason=reason)
+
+    def _vote(self, number: int, asker: Asker, *, approves: bool, reason: str) -> Deploy:
+        deploy = self._known(number)
+        environment = self._environment(deploy)
+        approvals = environment.approvals
+        if approvals is None:
+            raise NeedsNoApproval(number, deploy.app, deploy.environment)
+        voter = self.people.person(asker)
+        act = "approve" if approves else "reject"
+        if approvals.approvers:
+            answer = self.people.one_of(voter, approvals.approvers, deploy.repository)
+            if not answer.yes:
+                raise NotEntitled(act, deploy.app, deploy.environment, answer.code, answer.facts)
+        with self._store.write() as connection:
+            deploy = self._held_in_place(connection, deploy)
+            if deploy.state != states.HELD:
+                raise NotWaiting(number, deploy.state)
+            # Both as they are linked now: who links a second account to one login is one person.
+            if voter.key == self._asker_now(connection, deploy).key and not approvals.self_approval:
+                raise OwnDeploy(number)
+            now = self._clock.now()
+            vote = Vote(
+                deploy=number,
+                approves=approves,
+                user_id=voter.id,
+                user_name=voter.name,
+                person=voter.key,
+                sha=deploy.sha,
+                reason=reason,
+                policy={
+                    "required": approvals.required,
+                    "approvers": list(approvals.approvers),
+                    "self_approval": approvals.self_approval,
+                    "environment": deploy.environment,
+                    "task": deploy.task,
+                    "hosts": deploy.hosts,
+                },
+                at=now,
+            )
+            if not gates.add_vote(connection, vote):
+                said = gates.votes_on(connection, [number])[number]
+                before = next(item for item in said if item.person == voter.key and item.sha == deploy.sha)
+                raise AlreadyVoted(number, before.approves)
+            kind = "approved" if approves else "rejected"
+            key = f"{deploy.sha}:{voter.id}"
+            records.add_step(connection, number, kind, key, now, actor=voter.id, description=reason)
+            self._decide_soon(connection, number)
+            return self._show(connection, number)
+
+    def _asker_now(self, connection: sa.Connection, deploy: Deploy) -> Person:
+        return self.people.person_in(connection, deploy.user_id, deploy.user_name)
+
+    def cancel(self, number: int, asker: Asker) -> Deploy:
+        """Takes a deploy back, whether it waits or is under way; a running one is marked inactive at GitHub.
+
+        Whoever asked for it may, admins may, and who may deploy there. Raises UnknownDeploy, NotWaiting for one
+        that is over, and NotEntitled.
+        """
+        deploy = self._known(number)
+        if deploy.state in UNSTOPPABLE:
+            raise NotWaiting(number, deploy.state)
+        person = self.people.person(asker)
+        with self._store.read() as connection:
+            own = self._asker_now(connection, deploy).key == person.key
+        if not own and not self.people.admin(person):
+            answer = self.people.may_deploy(person, self._environment(deploy), deploy.repository)
+            if not answer.yes:
+                raise NotEntitled("cancel", deploy.app, deploy.environment, answer.code, answer.facts)
+        with self._store.write() as connection:
+            deploy = self._held_in_place(connection, deploy)
+            if deploy.state in UNSTOPPABLE:
+                raise NotWaiting(number, deploy.state)
+            started = deploy.state != states.HELD
+            facts = {"user_id": person.id, "user_name": person.name, "started": started}
+            shown = self._end(connection, deploy, states.CANCELLED, Problem("Cancelled", facts), ended_by=person.id)
+            if deploy.deployment_id is not None:
+                self._stop(connection, number)
+            return shown
+
+    def stop(self, number: int) -> None:
+        """Tells GitHub, and through it whoever deploys, that a cancelled deploy is not wanted any more.
+
+        Raises TryLater while GitHub can't be asked; that GitHub refuses is said in the thread.
+        """
+        deploy = self.deploy(number)
+        if deploy is None or deploy.state != states.CANCELLED or deploy.deployment_id is None:
+            return
+        by = deploy.problem.facts.get("user_name") if deploy.problem else ""
+        try:
+            self._github.write_status(
+                deploy.repository, deploy.deployment_id, states.INACTIVE, f"Cancelled in Slack by {by or 'somebody'}"
+            )
+        except PersonError:
+            with self._store.write() as connection:
+                deploy = self._locked(connection, number)
+                now = self._clock.now()
+                records.add_step(connection, number, "problem", "not stopped", now, state="not_stopped")
+                self._refresh(connection, deploy)

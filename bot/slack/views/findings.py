@@ -1,0 +1,318 @@
+"""The words for what gates find: as a checklist on a card, and as a refusal to the person alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from bot.deploys import policy
+from bot.deploys.model import Problem, short
+from bot.deploys.policy import PASSED, REFUSED, WAITING, Finding
+from bot.slack.views.text import (
+    LINK,
+    clock_time,
+    code,
+    count,
+    escape,
+    flat,
+    is_address,
+    link,
+    listed,
+    name,
+    person,
+    room,
+    who,
+)
+
+Facts = Mapping[str, Any]
+
+_SIGNS = {PASSED: ":white_check_mark:", WAITING: ":hourglass:", REFUSED: ":no_entry:"}
+_MOST = 8  # checks named one by one
+
+
+def checklist(findings: Sequence[Finding]) -> list[str]:
+    """A line for each gate that has something to say, and one for those that are merely open."""
+    lines = []
+    quiet = []
+    for finding in findings:
+        words = said(finding)
+        if finding.verdict == PASSED and finding.code in _QUIET:
+            if words:
+                quiet.append(words)
+        elif words:
+            lines.append(f"{_sign(finding)} {words}")
+    if quiet:
+        sentence = ", ".join(quiet)
+        lines.append(f"{_SIGNS[PASSED]} {sentence[0].upper()}{sentence[1:]}")
+    return lines
+
+
+def waiting_for(findings: Sequence[Finding]) -> str:
+    """What a deploy waits for, in the middle of a sentence."""
+    return listed([_WANTED[item.gate](item.facts) for item in findings if item.verdict == WAITING]) or "its turn"
+
+
+def said(finding: Finding) -> str:
+    """What one gate finds, in a line; '' when there is nothing worth saying."""
+    return _SAID[finding.gate](finding)
+
+
+def refusal(finding: Finding, app: str, environment: str, target: str) -> str:
+    """Why a gate refuses, by whom, since when, and the next thing to type."""
+    place = f"{name(app)} / {name(environment)}"
+    command = code(f"/deploy {target}", 200)
+    facts = finding.facts
+    match finding.gate:
+        case policy.ROOM:
+            rooms = listed([room(item) for item in facts["rooms"]], "or")
+            return f"{name(app)} can't be deployed from here. Ask in {rooms}."
+        case policy.PERMISSION:
+            return f"{standing(finding.code, facts)} So you may not deploy {place}."
+        case policy.LOCK:
+            ways = [_way_round_lock(item, target) for item in facts["locks"]]
+            return " ".join([*(f"{place} is {locked(item)}." for item in facts["locks"]), *ways[:1]])
+        case policy.FREEZE:
+            frozen = listed([_frozen(item) for item in facts["freezes"]])
+            way = "Ask again then."
+            if facts["override"]:
+                way = f"You may deploy through it, if you say why: {code(f'/deploy {target} because …', 200)}"
+            return f"{place} is frozen: {frozen}. {way}"
+        case policy.CHECKS if finding.code == "unknown":
+            return f"{said(finding)} Ask again in a while, or force it with `!` behind the app."
+        case policy.CHECKS:
+            return f"{said(finding)}. Ask again when they are green, or force it with `!` behind the app."
+        case policy.ORDER:
+            first = facts["missing"][0][0]
+            to = target.partition(" to ")[0]
+            return (
+                f"{said(finding)}. First {code(f'/deploy {to} to {first}', 200)}, or force it with `!` behind the app."
+            )
+        case policy.QUEUE:
+            return (
+                f"{place} is busy with #{facts['ahead'][0][0]} for {_ahead(facts['ahead'][0])}. Then again: {command}"
+            )
+    return said(finding)
+
+
+def ended(finding: Finding) -> str:
+    """Why a deploy that waited is over."""
+    if finding.gate == policy.APPROVALS and finding.code == "rejected":
+        because = f": “{escape(flat(finding.facts['reason']))}”" if finding.facts["reason"] else ""
+        return f"{person(finding.facts['user_id'], finding.facts['user_name'])} rejected it{because}."
+    if finding.gate == policy.APPROVALS and finding.code == "expired":
+        got = f"{len(finding.facts['given'])} of {finding.facts['required']}"
+        return f"Only {got} approvals came in time. Nothing was deployed; ask again to ask them anew."
+    if finding.gate == policy.PERMISSION:
+        return f"{standing(finding.code, finding.facts, other=True)} Nothing was deployed."
+    return f"{said(finding)}. Nothing was deployed."
+
+
+def standing(why: str, facts: Facts, *, other: bool = False) -> str:
+    """Why somebody is not one of those that the config names. `other`: it is said to others, of the one who asked."""
+    you, them, your = ("They", "them", "their") if other else ("You", "you", "your")
+    link_it = "" if other else " `/deploy login` links you, or whoever runs me can under `users:` in my config."
+    match why:
+        case "deployers":
+            return f"{you} are none of {_people(facts['listed'])}."
+        case "team":
+            none = f"{you} are none of {_people(facts['listed'])}"
+            return f"{none}, as far as I know: {your} GitHub login is missing.{link_it}"
+        case "unlinked":
+            level = code(facts["permission"])
+            return f"GitHub must give {them} {level} on the repository, and I don't know {your} login.{link_it}"
+        case "level":
+            login, has, wanted = code(facts["login"]), code(facts["has"]), code(facts["wanted"])
+            return f"GitHub gives {login} {has} on the repository, and it takes {wanted}."
+    why_not = facts.get("reason") or (facts.get("problem") or {}).get("code") or ""
+    because = f" ({code(why_not)})" if why_not else ""
+    return f"I could not find out about {code(facts['what'])}{because}, and what I don't know I can't let through."
+
+
+def locked(lock: Facts) -> str:
+    """`locked by @ben since …: “demo day” (until …)`."""
+    where = "" if lock["environment"] else f" ({'all of it' if lock['app'] else 'everything'})"
+    by = person(lock["user_id"], lock["user_name"])
+    reason = f": “{escape(flat(lock['reason']))}”" if lock["reason"] else ""
+    until = f" (until {_time(lock['expires_at'])})" if lock["expires_at"] else ""
+    return f"locked{where} by {by} since {_time(lock['at'])}{reason}{until}"
+
+
+def _way_round_lock(lock: Facts, target: str) -> str:
+    app = lock["app"] or "all"
+    place = f" in {lock['environment']}" if lock["environment"] else ""
+    take = code(f"/deploy lock {app}{place} because … !", 200)
+    return f"Ask them, wait for it and say {code(f'/deploy {target}', 200)} again, or take it over: {take}"
+
+
+def _frozen(freeze: Facts) -> str:
+    what = escape(flat(freeze["name"])) if freeze["name"] else "by " + person(freeze["user_id"], freeze["user_name"])
+    if freeze["name"] == "" and not freeze["user_id"]:
+        what = "by the config"
+    reason = f", “{escape(flat(freeze['reason']))}”" if freeze["reason"] else ""
+    until = f", until {_time(freeze['until'])}" if freeze["until"] else ", until somebody unfreezes it"
+    return f"{what}{reason}{until}"
+
+
+def _time(moment: str) -> str:
+    return clock_time(datetime.fromisoformat(moment))
+
+
+def _people(listed_: Sequence[str]) -> str:
+    return listed([who(item) for item in listed_], "or")
+
+
+def _ahead(item: Sequence[Any]) -> str:
+    return person(item[1], item[2])
+
+
+def _sign(finding: Finding) -> str:
+    if finding.verdict == PASSED and finding.code in ("forced", "overridden"):
+        return ":fast_forward:"
+    return _SIGNS[finding.verdict]
+
+
+# One function for each gate. What merely stands open is said in one breath with the others.
+
+_QUIET = frozenset({"none", "free", "open", "anyone", "listed", "own", "level", ""})
+
+
+def _room(finding: Finding) -> str:
+    return (
+        ""
+        if finding.verdict == PASSED
+        else f"Only from {listed([room(item) for item in finding.facts['rooms']], 'or')}"
+    )
+
+
+def _permission(finding: Finding) -> str:
+    return "" if finding.verdict == PASSED else standing(finding.code, finding.facts, other=True)
+
+
+def _lock(finding: Finding) -> str:
+    if finding.code == "none":
+        return "not locked"
+    if finding.code == "own":
+        return "locked by the one who asks"
+    words = listed([locked(item) for item in finding.facts["locks"]])
+    return words[0].upper() + words[1:]
+
+
+def _freeze(finding: Finding) -> str:
+    if finding.code == "none":
+        return "not frozen"
+    words = listed([_frozen(item) for item in finding.facts["freezes"]])
+    return f"Goes through the freeze: {words}" if finding.code == "overridden" else f"Frozen: {words}"
+
+
+def _checks(finding: Finding) -> str:
+    if finding.code == "forced":
+        return "Checks skipped"
+    if finding.code == "none":
+        return ""
+    if finding.code == "unknown":
+        problem = Problem.from_json(finding.facts["problem"])
+        why = f" ({code(problem.code)})" if problem else ""
+        permission = problem.facts.get("permission") if problem else None
+        needs = f" My token or app needs the permission *{permission}*." if permission else ""
+        return f"Checks: not known, since GitHub does not let me read them now{why}.{needs}"
+    checks = finding.facts["checks"]
+    green = [_check(item) for item in checks if item[1] == "success"]
+    others = [f"{_check(item)} is {_state(item[1])}" for item in checks if item[1] != "success"]
+    if not others:
+        return f"Checks: {_some(green)}" if green else "no checks to wait for"
+    also = f" (green: {_some(green)})" if green else ""
+    return f"Checks: {_some(others)}{also}"
+
+
+def _check(item: Sequence[str]) -> str:
+    label = escape(flat(item[0], 60)).replace("|", "¦")
+    return link(item[2], label) if item[2] and is_address(item[2], LINK) else code(item[0], 60)
+
+
+def _state(state: str) -> str:
+    words = {"pending": "still running", "failure": "red", "error": "red", "missing": "missing"}
+    return words.get(state) or code(state)
+
+
+def _some(items: Sequence[str]) -> str:
+    return listed(items if len(items) <= _MOST else [*items[:_MOST], f"{len(items) - _MOST} more"])
+
+
+def _order(finding: Finding) -> str:
+    if finding.code == "forced":
+        return "Order skipped"
+    if finding.code == "none":
+        return ""
+    if finding.code == "live":
+        return f"{listed([name(item) for item in finding.facts['environments']])} runs this commit"
+    parts = []
+    for place, sha, coming in finding.facts["missing"]:
+        runs = f"runs {code(short(sha))}" if sha else "runs nothing yet"
+        parts.append(f"{name(place)} {runs}{', and this commit is on its way there' if coming else ''}")
+    return f"This commit must be live there first: {listed(parts)}"
+
+
+def _approvals(finding: Finding) -> str:
+    facts = finding.facts
+    if finding.code == "none":
+        return ""
+    if finding.code == "rejected":
+        return ended(finding).rstrip(".")
+    given = [person(*item) for item in facts["given"]]
+    ours = f"Approvals: {len(given)} of {facts['required']}"
+    if finding.code == "given":
+        return f"{ours} ({listed(given)})"
+    missing = [who(item) for item in facts["approvers"] if item not in {id_ for id_, _ in facts["given"]}]
+    asked = f"asked {listed(missing)}" if missing else "anyone but the one who asks"
+    got = f"{listed(given)}; " if given else ""
+    until = f"until {_time(facts['until'])}"
+    return f"{ours} ({got}{asked}; {until})"
+
+
+def _queue(finding: Finding) -> str:
+    ahead = finding.facts.get("ahead") or []
+    if not ahead:
+        return "nobody ahead"
+    first = ahead[0]
+    under_way = "under way" if first[3] else "next"
+    place = f"Place {len(ahead)} in line" if len(ahead) > 1 else "Next in line"
+    return f"{place}, behind #{ahead[-1][0]} for {_ahead(ahead[-1])}" + (
+        f" (#{first[0]} is {under_way})" if len(ahead) > 1 else ""
+    )
+
+
+_SAID = {
+    policy.ROOM: _room,
+    policy.PERMISSION: _permission,
+    policy.LOCK: _lock,
+    policy.FREEZE: _freeze,
+    policy.CHECKS: _checks,
+    policy.ORDER: _order,
+    policy.APPROVALS: _approvals,
+    policy.QUEUE: _queue,
+}
+
+
+def _approvals_wanted(facts: Facts) -> str:
+    return count(facts["required"] - len(facts["given"]), "more approval" if facts["given"] else "approval")
+
+
+def _lock_wanted(facts: Facts) -> str:
+    return f"{listed([person(item['user_id'], item['user_name']) for item in facts['locks']])} to unlock it"
+
+
+def _order_wanted(facts: Facts) -> str:
+    return f"{listed([name(item[0]) for item in facts['missing']])} to run it first"
+
+
+_WANTED: Mapping[str, Callable[[Facts], str]] = {
+    policy.ROOM: lambda facts: "another room",
+    policy.PERMISSION: lambda facts: "an answer about who asked",
+    policy.LOCK: _lock_wanted,
+    policy.FREEZE: lambda facts: "the freeze to end",
+    policy.CHECKS: lambda facts: "green checks",
+    policy.ORDER: _order_wanted,
+    policy.APPROVALS: _approvals_wanted,
+    policy.QUEUE: lambda facts: "its turn",
+}
