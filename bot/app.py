@@ -12,7 +12,8 @@ import structlog
 from bot.deploys import states
 from bot.deploys.clock import Clock, SystemClock
 from bot.deploys.config import Config
-from bot.github.client import GitHubClient, app_tokens, given_token
+from bot.github.asking import app_tokens, given_token
+from bot.github.client import GitHubClient
 from bot.github.payloads import EVENTS, Malformed, parse_webhook
 from bot.github.webhooks import KIND, Webhooks
 from bot.metrics import CONTENT_TYPE, Metrics
@@ -218,7 +219,14 @@ def github_client(settings: Settings, clock: Clock, metrics: Metrics | None = No
     else:
         assert settings.github_token is not None
         tokens = given_token(settings.github_token.get_secret_value())
-    return GitHubClient(settings.github_api_url, tokens, clock, metrics.observer("github") if metrics else None)
+    return GitHubClient(
+        settings.github_api_url,
+        tokens,
+        clock,
+        metrics.observer("github") if metrics else None,
+        web_url=web_url(settings.github_api_url),
+        seal=settings.github_webhook_secret.get_secret_value(),
+    )
 
 
 def slack_client(settings: Settings, clock: Clock, metrics: Metrics | None = None) -> SlackClient:

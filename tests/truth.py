@@ -13,12 +13,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from itertools import count
-from typing import Any
+from typing import Any, Literal
+from urllib.parse import parse_qsl
 
 import githubkit_schemas.latest.models as models
 from pydantic import TypeAdapter, ValidationError
 from starlette.applications import Starlette
 from starlette.routing import Mount
+from typing_extensions import TypedDict
 
 from bot.playground.github import SimulatedGitHub
 from bot.playground.serving import Served
@@ -33,6 +35,7 @@ ALSO_WRITTEN = {
     "archived_at",
     "archived_by",
     "assignee",
+    "display_title",
     "has_downloads",
     "installed_version",
     "merge_commit_sha",
@@ -83,6 +86,7 @@ ENDPOINTS = [
         body="AppInstallationsInstallationIdAccessTokensPostBody",
     ),
     _get("/installation/repositories", "InstallationRepositoriesGetResponse200", paged=True),
+    _get("/orgs/{org}/teams/{team}", "TeamFull"),
     _get("/orgs/{org}/teams/{team}/members", "[SimpleUser]", "role", paged=True),
     _get("/orgs/{org}/teams/{team}/memberships/{login}", "TeamMembership"),
     _get(R, "FullRepository"),
@@ -156,6 +160,9 @@ WEBHOOKS = {
     ("check_suite", "completed"): "WebhookCheckSuiteCompleted",
     ("deployment", "created"): "WebhookDeploymentCreated",
     ("deployment_status", "created"): "WebhookDeploymentStatusCreated",
+    ("workflow_run", "requested"): "WebhookWorkflowRunRequested",
+    ("workflow_run", "in_progress"): "WebhookWorkflowRunInProgress",
+    ("workflow_run", "completed"): "WebhookWorkflowRunCompleted",
     ("pull_request", "opened"): "WebhookPullRequestOpened",
     ("pull_request", "reopened"): "WebhookPullRequestReopened",
     ("pull_request", "synchronize"): "WebhookPullRequestSynchronize",
@@ -165,12 +172,74 @@ WEBHOOKS = {
 }
 
 
+# Logins are no part of that description. By hand, from
+# https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps#device-flow
+class DeviceCodeAsked(TypedDict):
+    client_id: str
+
+
+class DeviceCode(TypedDict):
+    device_code: str
+    user_code: str
+    verification_uri: str
+    expires_in: int
+    interval: int
+
+
+class AccessTokenAsked(TypedDict):
+    client_id: str
+    device_code: str
+    grant_type: Literal["urn:ietf:params:oauth:grant-type:device_code"]
+
+
+class AccessToken(TypedDict):
+    access_token: str
+    token_type: Literal["bearer"]
+    scope: str
+
+
+class LoginRefused(TypedDict, total=False):
+    error: Literal[
+        "Not Found",  # of a client id
+        "authorization_pending",
+        "slow_down",
+        "expired_token",
+        "unsupported_grant_type",
+        "incorrect_client_credentials",
+        "incorrect_device_code",
+        "access_denied",
+        "device_flow_disabled",
+    ]
+    error_description: str
+    error_uri: str
+    interval: int
+
+
+LOGINS: dict[str, tuple[Any, Any]] = {
+    "/login/device/code": (DeviceCodeAsked, DeviceCode),
+    "/login/oauth/access_token": (AccessTokenAsked, AccessToken),
+}
+
+
+def _hold_login(kind: Any, json: Any, where: str) -> None:
+    try:
+        TypeAdapter(kind).validate_python(json, strict=True)
+    except ValidationError as wrong:
+        raise AssertionError(f"{where}: {wrong}") from None
+    extra = set(json) - set(kind.__annotations__)
+    assert not extra, f"{where}: unknown keys {sorted(extra)}"
+
+
 def check_github_answer(method: str, path: str, status: int, json: Any, *, new_states: bool = False) -> None:
     """Raises `AssertionError` when a REST answer is not one that GitHub gives at that place.
 
     `path` is without `/api/v3` and query. `new_states` lets deployment statuses have states that the
     description does not know (yet).
     """
+    if path in LOGINS and status < 500:
+        refused = isinstance(json, dict) and "error" in json
+        _hold_login(LoginRefused if refused else LOGINS[path][1], json, f"{method} {path} {status}")
+        return
     endpoint = _endpoint(method, path, required=status < 300)
     if status >= 300:
         assert isinstance(json, dict), f"{method} {path}: an error is an object"
@@ -202,6 +271,11 @@ def check_github_webhook(event: str, json: Any) -> None:
 
 def check_github_request(method: str, path: str, query: dict[str, str], json: Any) -> None:
     """Raises `AssertionError` when GitHub has no such endpoint, or it takes no such query or body."""
+    if path in LOGINS:
+        assert (method, query) == ("POST", {}), f"{method} {path} {query}"
+        form = dict(parse_qsl(json)) if isinstance(json, str) else json  # GitHub takes either
+        _hold_login(LOGINS[path][0], form, f"body of {method} {path}")
+        return
     endpoint = _endpoint(method, path, required=True)
     assert endpoint is not None
     unknown = set(query) - endpoint.query

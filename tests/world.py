@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 import sqlalchemy as sa
 
 from bot.app import Bot
+from bot.check.github import NEEDED_EVENTS
 from bot.deploys.config_file import read_config
 from bot.playground.github import SimulatedGitHub
 from bot.playground.serving import Served
@@ -204,5 +205,5 @@ class World:
             self.github.push(repository, "main", "Start")
             self.github.push(repository, "topic", "Fix the login loop")
             hook = f"{self.servers.bot_url}/github/webhooks"
-            self.github.add_hook(repository, hook, secret=WEBHOOK_SECRET, events=("deployment", "deployment_status"))
+            self.github.add_hook(repository, hook, secret=WEBHOOK_SECRET, events=tuple(NEEDED_EVENTS))
         self.github.pending.clear()  # the pings and pushes of the furnishing

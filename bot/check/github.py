@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 from bot.check.report import Report, at, later
 from bot.deploys.config import App, Config
 from bot.deploys.errors import (
+    LookupFailed,
     NotAllowedByGitHub,
     NotFoundAtGitHub,
     PersonError,
@@ -24,6 +27,14 @@ from bot.settings import Settings
 
 WEBHOOKS = "/github/webhooks"
 NEEDED_EVENTS = EVENTS - {"ping"}  # GitHub sends a ping whatever a hook is for
+EVENT_NAMES = {  # as the settings of a webhook list them
+    "check_run": "Check runs",
+    "check_suite": "Check suites",
+    "deployment": "Deployments",
+    "deployment_status": "Deployment statuses",
+    "status": "Statuses",
+    "workflow_run": "Workflow runs",
+}
 NO_COMMIT = "0" * 40  # a deployment of it can be asked for and never made, which shows whether it is allowed
 ROLES = ("admin", "maintain", "push", "triage", "pull")
 
@@ -78,8 +89,11 @@ def _repository(
     """Raises what GitHub says to the first thing that can't be done there."""
     permissions = github.access(repository)
     default = github.default_branch(repository)
+    head = ""
     for ref in dict.fromkeys(app.default_ref or default for app in apps):
-        if github.commit(repository, ref) is None:
+        commit = github.commit(repository, ref)
+        head = commit.sha if commit is not None else head
+        if commit is None:
             report.fail(f"{repository}: it has no {ref}: push it, or mend default_ref in the config")
     github.past_deployments(repository, 1)
     try:
@@ -89,7 +103,11 @@ def _repository(
     except RequestRefused as error:
         if error.status != 422:
             raise
-    if any(place.auto_merge for app in apps for place in app.environments.values()) and not permissions.get("push"):
+    places = [place for app in apps for place in app.environments.values()]
+    if head and any(place.required_contexts != () for place in places):
+        with contextlib.suppress(LookupFailed):  # then there are too many to read, and it is allowed
+            github.checks(repository, head)
+    if any(place.auto_merge for place in places) and not permissions.get("push"):
         report.warn(f"{repository}: auto_merge is on, and I may not push there: GitHub will refuse to merge")
     if installation is None:
         who = f"as {next((role for role in ROLES if permissions.get(role)), 'a guest')}"
@@ -119,7 +137,12 @@ def _github_says(error: PersonError) -> str:
     match error:
         case NotAllowedByGitHub():
             said = f" ({error.message})" if error.message else ""
-            return f"GitHub does not allow it{said}: grant the token or App {error.permission} there"
+            mend = f"grant the token or App {error.permission} there"
+            if error.permission == "Checks: read":  # https://github.com/orgs/community/discussions/129512
+                mend += (
+                    " (a fine-grained token can't have it: take an App or a classic token, or required_contexts: [])"
+                )
+            return f"GitHub does not allow it{said}: {mend}"
         case NotFoundAtGitHub():
             return (
                 "GitHub shows me no such repository: mend the name in the config, or give the token or App access "
@@ -156,14 +179,20 @@ class _Webhooks:
         if installation is not None and set(installation.get("events") or ()) >= NEEDED_EVENTS:
             self._of_app()
             return
+        sent = NEEDED_EVENTS & set((installation or {}).get("events") or ())
         try:
             hooks = self._github.hooks(self._repository)
         except (NotAllowedByGitHub, NotFoundAtGitHub):
-            self._unlisted()
+            if sent:
+                self._half(sent)
+            else:
+                self._unlisted()
             return
         ours = [hook for hook in hooks if self._leads_here(_address(hook))]
         faults = [_hook_fault(hook) for hook in ours]
-        if not ours:
+        if not ours and sent:
+            self._half(sent)
+        elif not ours:
             self._none([_address(hook) for hook in hooks])
         elif all(faults):
             self._report.fail(f"{self._repository}: {faults[0]}")
@@ -192,7 +221,7 @@ class _Webhooks:
         self._report.fail(
             f"{self._repository}: {f'its webhook goes to {stray}' if stray else 'no webhook leads to me'}: add one "
             f"under Settings › Webhooks to {self._wanted} with GITHUB_WEBHOOK_SECRET as its secret and the events "
-            "Deployments and Deployment statuses"
+            f"{_named(NEEDED_EVENTS)}"
         )
 
     def _unlisted(self) -> None:
@@ -205,16 +234,29 @@ class _Webhooks:
         else:
             self._report.warn(f"{hidden}, and none has pinged me yet: see at GitHub that one leads to {self._wanted}")
 
+    def _half(self, sent: frozenset[str]) -> None:
+        self._report.fail(
+            f"{self._repository}: the App is not subscribed to {_named(NEEDED_EVENTS - sent)}: tick them in the App's "
+            "settings under Permissions & events (Statuses takes Commit statuses: read, Check runs and Check suites "
+            "take Checks: read, Workflow runs take Actions: read)"
+        )
+
     def _of_app(self) -> None:
         """An App's settings show its address to nobody but their owner, so what came in has to prove it."""
         pinged = self._pings.get("")
-        text = f"{self._repository}: the App is subscribed to deployments, and its webhook"
+        text = f"{self._repository}: the App is subscribed to all I need, and its webhook"
         if pinged is not None:
             self._report.ok(f"{text} pinged me {at(pinged)}")
         else:
             self._report.warn(
                 f"{text} has not pinged me yet: see in the App's settings that it leads to {self._wanted}"
             )
+
+
+def _named(events: Iterable[str]) -> str:
+    """Events as the settings name them."""
+    *names, last = sorted(EVENT_NAMES[event] for event in events)
+    return f"{', '.join(names)} and {last}" if names else last
 
 
 def _address(hook: dict[str, Any]) -> str:
@@ -232,12 +274,12 @@ def _hook_fault(hook: dict[str, Any]) -> str:
     """
     url = _address(hook)
     events = set(hook.get("events") or ())
-    lacking = [] if "*" in events else sorted(NEEDED_EVENTS - events)
+    lacking = frozenset() if "*" in events else NEEDED_EVENTS - events
     code = _last_response(hook).get("code")
     if not hook.get("active"):
         return f"the webhook to {url} is switched off: tick Active under Settings › Webhooks"
     if lacking:
-        return f"the webhook to {url} does not send {', '.join(lacking)}: tick them under Settings › Webhooks"
+        return f"the webhook to {url} does not send {_named(lacking)}: tick them under Settings › Webhooks"
     if not hook["config"].get("secret"):
         return f"the webhook to {url} has no secret: set it to GITHUB_WEBHOOK_SECRET"
     if code == 401:

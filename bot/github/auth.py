@@ -20,6 +20,10 @@ class Tokens(Protocol):
         """GitHub refused the token; the next one is fetched anew where that is possible."""
         ...
 
+    def client_id(self) -> str | None:
+        """The GitHub App's, by which people log in to it; None where there is no App. Raises what PyGithub raises."""
+        ...
+
 
 class GivenToken:
     """A personal access token: the same for every repository."""
@@ -31,6 +35,9 @@ class GivenToken:
         return self._token
 
     def forget(self, repository: str) -> None:
+        return None
+
+    def client_id(self) -> str | None:
         return None
 
 
@@ -46,6 +53,7 @@ class AppTokens:
         self._lock = threading.Lock()
         self._installations: dict[str, int] = {}
         self._tokens: dict[int, tuple[str, datetime]] = {}
+        self._client_id: str | None = None
 
     def token(self, repository: str) -> str:
         """Raises what PyGithub raises, a 404 where the App is not installed on the repository."""
@@ -72,3 +80,10 @@ class AppTokens:
     def forget(self, repository: str) -> None:
         with self._lock:
             self._tokens.pop(self._installations.pop(repository, 0), None)
+
+    def client_id(self) -> str | None:
+        """None, too, where an Enterprise Server is so old that it does not tell."""
+        with self._lock:
+            if self._client_id is None:
+                self._client_id = self._integration.get_app().raw_data.get("client_id")
+            return self._client_id

@@ -6,14 +6,27 @@ https://docs.github.com/en/webhooks/webhook-events-and-payloads
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
-from bot.deploys.events import Deployment, DeploymentCreated, Event, Pinged, Status, StatusReported
+from bot.deploys.events import (
+    ChecksChanged,
+    Deployment,
+    DeploymentCreated,
+    Event,
+    Pinged,
+    Status,
+    StatusReported,
+)
+from bot.deploys.model import Check
 
 LONGEST_NAME = 255  # characters of an environment's name; GitHub's own limit
+
+
+Told = TypeVar("Told")
 
 
 class Malformed(Exception):
@@ -120,10 +133,38 @@ class _Ping(msgspec.Struct):
     organization: _Organization | None = None
 
 
+class _OfCommit(msgspec.Struct):
+    head_sha: str
+
+
+class _CommitStatusEvent(msgspec.Struct):
+    sha: str
+    repository: _Repository
+
+
+class _CheckRunEvent(msgspec.Struct):
+    check_run: _OfCommit
+    repository: _Repository
+
+
+class _CheckSuiteEvent(msgspec.Struct):
+    check_suite: _OfCommit
+    repository: _Repository
+
+
+class _WorkflowRunEvent(msgspec.Struct):
+    workflow_run: _OfCommit
+    repository: _Repository
+
+
 _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
     "deployment": msgspec.json.Decoder(_DeploymentEvent),
     "deployment_status": msgspec.json.Decoder(_StatusEvent),
     "ping": msgspec.json.Decoder(_Ping),
+    "status": msgspec.json.Decoder(_CommitStatusEvent),
+    "check_run": msgspec.json.Decoder(_CheckRunEvent),
+    "check_suite": msgspec.json.Decoder(_CheckSuiteEvent),
+    "workflow_run": msgspec.json.Decoder(_WorkflowRunEvent),
 }
 EVENTS = frozenset(_DECODERS)  # the others are answered and not stored
 _ENCODER = msgspec.json.Encoder()
@@ -147,6 +188,14 @@ def parse_webhook(event: str, body: str | bytes) -> Event:
         case _Ping(zen, repository, organization):
             hooked = repository.full_name if repository else organization.login if organization else ""
             return Pinged(_text(hooked), _text(zen))
+        case _CommitStatusEvent(sha, repository):
+            return ChecksChanged(repository.full_name, _text(sha))
+        case (
+            _CheckRunEvent(commit, repository)
+            | _CheckSuiteEvent(commit, repository)
+            | _WorkflowRunEvent(commit, repository)
+        ):
+            return ChecksChanged(repository.full_name, _text(commit.head_sha))
     raise Malformed(f"nobody needs the event {event}")
 
 
@@ -160,15 +209,53 @@ def _decoded(event: str, body: str | bytes) -> Any:
 
 def parse_deployment(repository: str, value: dict[str, Any]) -> Deployment:
     """A deployment from a REST answer; raises Malformed."""
-    try:
-        return msgspec.convert(value, _Deployment).event(repository)
-    except msgspec.ValidationError as error:
-        raise Malformed(str(error)) from None
+    return _converted(value, _Deployment).event(repository)
 
 
 def parse_status(value: dict[str, Any]) -> Status:
     """A deployment status from a REST answer; raises Malformed."""
+    return _converted(value, _Status).event()
+
+
+class _CommitStatus(msgspec.Struct):
+    id: Id
+    context: str
+    state: str
+    target_url: str | None = None
+
+
+class _CheckRun(msgspec.Struct):
+    id: Id
+    name: str
+    status: str
+    conclusion: str | None = None
+    details_url: str | None = None
+    html_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A commit status or a check run from a REST answer. Of those of one kind the greater id is the newer."""
+
+    id: int
+    check: Check
+
+
+def parse_commit_status(value: dict[str, Any]) -> Report:
+    """A commit status from a REST answer; raises Malformed."""
+    read = _converted(value, _CommitStatus)
+    return Report(read.id, Check(_text(read.context), _text(read.state), _link(read.target_url)))
+
+
+def parse_check_run(value: dict[str, Any]) -> Report:
+    """A check run from a REST answer, `pending` until it has come to a conclusion; raises Malformed."""
+    read = _converted(value, _CheckRun)
+    state = read.conclusion if read.status == "completed" else None
+    return Report(read.id, Check(_text(read.name), _text(state) or "pending", _link(read.details_url or read.html_url)))
+
+
+def _converted(value: dict[str, Any], kind: type[Told]) -> Told:
     try:
-        return msgspec.convert(value, _Status).event()
+        return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         raise Malformed(str(error)) from None

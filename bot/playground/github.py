@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 from starlette.types import ASGIApp
 
-from bot.playground.github_access import Access
 from bot.playground.github_bodies import stamp
+from bot.playground.github_login import Logins
 from bot.playground.github_rest import Call, Fault, RecordedRequest
 from bot.playground.github_server import github_app
 from bot.playground.github_state import Commit, Deployment, Hook, Json, Repository
@@ -23,7 +23,7 @@ from bot.playground.github_world import Refused
 __all__ = ["Delivery", "RecordedRequest", "Refused", "SimulatedGitHub"]
 
 
-class SimulatedGitHub(Access):
+class SimulatedGitHub(Logins):
     """One GitHub with its people, repositories, webhooks and faults. Safe to use from several threads.
 
     `now` is its clock (aware datetimes; real time when none is given), `token` the bot's token (user

@@ -51,6 +51,14 @@ def _team(call: Call) -> set[str]:
     return members
 
 
+@route("GET", "/orgs/{org}/teams/{team}", "members=read", "teams/teams#get-a-team-by-name")
+def team(call: Call) -> Answer:
+    members = _team(call)
+    organization = call.github.person(call.args[0], kind="Organization")
+    seen = [repo for repo in call.github.repositories.values() if repo.owner == organization]
+    return ok(call.github.records.team(organization, call.args[1].lower(), len(members), len(seen)))
+
+
 @route("GET", "/orgs/{org}/teams/{team}/members", "members=read", "teams/members")
 def team_members(call: Call) -> Answer:
     shown, links = call.page(sorted(_team(call)))

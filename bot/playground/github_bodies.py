@@ -16,6 +16,7 @@ from urllib.parse import quote
 from bot.playground.github_state import Commit, Hook, Json, Person, Repository
 
 APP_CREATED = datetime(2024, 1, 1, tzinfo=UTC)
+APP_EVENTS = ("check_run", "check_suite", "deployment", "deployment_status", "status", "workflow_run")
 
 # Addresses of a repository that are the API root plus a suffix; {…} are GitHub's own URI templates.
 _REPOSITORY_LINKS = {
@@ -167,7 +168,7 @@ class Bodies:
             "created_at": stamp(APP_CREATED),
             "updated_at": stamp(APP_CREATED),
             "permissions": permissions,
-            "events": ["deployment", "deployment_status"],
+            "events": list(APP_EVENTS),
         }
 
     # Repositories

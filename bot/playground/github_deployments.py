@@ -115,7 +115,7 @@ class Deployments(Pushes):
         with self.change():
             repo, now = self.repository(full_name), self.now()
             sha = self.sha_of(repo, sha)
-            suite = self._suite(repo, sha)
+            suite = self.suite_of(repo, sha)
             suite.updated_at = now
             run = next((r for r in repo.check_runs_of(sha) if r.name == name), None)
             fresh = run is None or run.status == "completed"
@@ -136,7 +136,8 @@ class Deployments(Pushes):
                 self.emit(repo, "check_suite", actor, {"action": "completed", "check_suite": body})
             return run.id
 
-    def _suite(self, repo: Repository, sha: str) -> CheckSuite:
+    def suite_of(self, repo: Repository, sha: str) -> CheckSuite:
+        """The check suite of a commit, made when there is none yet."""
         if sha not in repo.check_suites:
             branch = next(iter(repo.branches_at(sha)), None)
             now = self.now()

@@ -287,13 +287,15 @@ def permission(call: Call) -> Answer:
     if person is None:
         raise Refused(404, f"{call.args[0]} is not a user")
     role = call.github.role_of(call.repo, person)
-    legacy = LEGACY_ROLES.get(role, role)
+    base = call.github.custom_roles.get(role, role)
+    legacy = LEGACY_ROLES.get(base, base)
     return ok({"permission": legacy, "user": _collaborator(call, person, role), "role_name": role})
 
 
 def _collaborator(call: Call, person: Person, role: str) -> Json:
     order = ("read", "triage", "write", "maintain", "admin")
-    rank = order.index(role) if role in order else -1
+    base = call.github.custom_roles.get(role, role)
+    rank = order.index(base) if base in order else -1
     names = ("pull", "triage", "push", "maintain", "admin")
     allowed = {name: rank >= at for at, name in enumerate(names)}
     return {**call.github.records.user(person), "permissions": allowed, "role_name": role}

@@ -1,4 +1,4 @@
-"""The JSON that GitHub writes about what was reported on commits: checks, deployments, pull requests."""
+"""The JSON that GitHub writes about what was reported on commits (checks, deployments, pull requests) and of teams."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ACTIONS_APP = (15368, "github-actions")  # the id and slug of GitHub's own Actio
 
 
 class Records(Bodies):
-    """Adds checks, deployments and pull requests to what `Bodies` writes.
+    """Adds checks, deployments, pull requests and teams to what `Bodies` writes.
 
     `bot_app` gives the app behind writes with an installation token.
     """
@@ -192,6 +192,61 @@ class Records(Bodies):
             "runs_rerequestable",
         )
         return {key: value for key, value in body.items() if key not in alone}
+
+    # Teams
+
+    def team(self, organization: Person, slug: str, members: int, repositories: int) -> Json:
+        """A team as `GET /orgs/{org}/teams/{team}` shows it, with how many members and repositories there are."""
+        number = organization.id * 1000 + sum(slug.encode())
+        url = f"{self.api}/organizations/{organization.id}/team/{number}"
+        orgs, page = f"{self.api}/orgs/{organization.login}", f"{self.root}/{organization.login}"
+        when = stamp(organization.created_at)
+        return {
+            "id": number,
+            "node_id": node_id("Team", number),
+            "url": url,
+            "html_url": f"{self.root}/orgs/{organization.login}/teams/{slug}",
+            "name": slug,
+            "slug": slug,
+            "description": None,
+            "privacy": "closed",
+            "notification_setting": "notifications_enabled",
+            "permission": "pull",
+            "members_url": f"{url}/members{{/member}}",
+            "repositories_url": f"{url}/repos",
+            "parent": None,
+            "members_count": members,
+            "repos_count": repositories,
+            "created_at": when,
+            "updated_at": when,
+            "type": "organization",
+            "organization_id": organization.id,
+            "organization": {
+                "login": organization.login,
+                "id": organization.id,
+                "node_id": node_id("Organization", organization.id),
+                "url": orgs,
+                "repos_url": f"{orgs}/repos",
+                "events_url": f"{orgs}/events",
+                "hooks_url": f"{orgs}/hooks",
+                "issues_url": f"{orgs}/issues",
+                "members_url": f"{orgs}/members{{/member}}",
+                "public_members_url": f"{orgs}/public_members{{/member}}",
+                "avatar_url": f"{self.root}/avatars/u/{organization.id}",
+                "description": None,
+                "has_organization_projects": True,
+                "has_repository_projects": True,
+                "public_repos": 0,
+                "public_gists": 0,
+                "followers": 0,
+                "following": 0,
+                "html_url": page,
+                "created_at": when,
+                "updated_at": when,
+                "archived_at": None,
+                "type": "Organization",
+            },
+        }
 
     # Pull requests
 

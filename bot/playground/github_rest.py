@@ -56,12 +56,13 @@ class RecordedRequest:
 
 @dataclass(frozen=True)
 class Actor:
-    """Who a request's credentials stand for. `kind` is none, token, installation or app (a signed JWT).
+    """Who a request's credentials stand for: the bot's token or installation, its app (a signed JWT), or a user who
+    logged in to the app.
 
     `repositories` are the ids an installation token is limited to; None for all.
     """
 
-    kind: Literal["none", "token", "installation", "app"]
+    kind: Literal["none", "token", "installation", "app", "user"]
     person: Person | None = None
     permissions: dict[str, str] = field(default_factory=dict)
     repositories: frozenset[int] | None = None

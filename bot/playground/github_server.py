@@ -38,11 +38,12 @@ METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
 def github_app(github: SimulatedGitHub) -> Starlette:
-    """The whole site: REST below `/api/v3`, pages everywhere else."""
+    """The whole site: REST below `/api/v3`, logins below `/login`, pages everywhere else."""
 
     async def serve(request: Request) -> Response:
         path = _quoted_path(request)
-        if path != API and not path.startswith(f"{API}/"):
+        below = path == API or path.startswith(f"{API}/")
+        if not below and not path.startswith("/login/"):
             with github.lock:
                 found = page(github, unquote(path))
             return HTMLResponse(found or "Not Found", 200 if found else 404)
@@ -59,6 +60,8 @@ def github_app(github: SimulatedGitHub) -> Starlette:
             return Response()
         if fault is not None and fault.status is not None:
             answer = Answer(fault.status, fault.body, fault.headers)
+        elif not below:
+            answer = github.login_answer(recorded) or Answer(404, "Not Found", {"Content-Type": "text/html"})
         else:
             credentials = request.headers.get("authorization", "")
             answer = _answer(github, recorded, path.removeprefix(API), credentials)
@@ -153,7 +156,7 @@ class _Forbidden(Refused):
     """A permission that the credentials lack; GitHub names it in a header."""
 
     def __init__(self, actor: Actor, needs: str) -> None:
-        what = "integration" if actor.kind == "installation" else "personal access token"
+        what = "personal access token" if actor.kind == "token" else "integration"
         super().__init__(403, f"Resource not accessible by {what}")
         self.needs = needs
 

@@ -37,6 +37,7 @@ _FIRST_IDS = {
     "commit_status": 5_500_001,
     "pull": 6_600_001,
     "delivery": 7_700_001,
+    "workflow_run": 8_800_001,
 }
 
 
@@ -75,6 +76,7 @@ class World:
         self.people: dict[str, Person] = {}
         self.members: set[str] = set()  # logins that may write to every repository unless said otherwise
         self.teams: dict[str, set[str]] = {}  # "acme/release" to logins
+        self.custom_roles: dict[str, str] = {}  # an organization's own: name to the role it is built on
         self.repositories: dict[str, Repository] = {}
         self.renamed: dict[str, Repository] = {}  # former full name, in lower case
         self.records = Records(lambda: self.url, self.app_body)
@@ -131,8 +133,11 @@ class World:
             self.teams[slug.lower()] = {self.person(login).login for login in members}
 
     def set_permission(self, full_name: str, login: str, role: str) -> None:
-        """Gives a person a role: none, read, triage, write, maintain or admin. Raises `ValueError` else."""
-        if role not in ROLES:
+        """Gives a person a role: none, read, triage, write, maintain, admin, or one of `custom_roles`.
+
+        Raises `ValueError` for another.
+        """
+        if role not in ROLES and role not in self.custom_roles:
             raise ValueError(f"no such role: {role}")
         with self.change():
             self.repository(full_name).permissions[self.person(login).login] = role

@@ -133,7 +133,7 @@ def test_production_does_not_know_the_simulators() -> None:
 @pytest.mark.parametrize(
     ("package", "room"),
     [
-        ("github", ("bot.github.client",)),
+        ("github", ("bot.github.asking", "bot.github.client")),
         ("slack_sdk", ("bot.slack",)),
         ("slack_bolt", ("bot.slack",)),
         ("apscheduler", ("bot.scheduler", "bot.deploys")),  # the ground for its CronTrigger, which holds no state

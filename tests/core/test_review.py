@@ -14,7 +14,7 @@ from github import GithubException
 from urllib3.exceptions import MaxRetryError, SSLError
 
 from bot.deploys.events import Deployment, Status, StatusReported
-from bot.github.client import READ_AGAIN, app_tokens
+from bot.github.asking import READ_AGAIN, app_tokens
 from bot.metrics import Metrics
 from bot.playground.github_world import INSTALLATION_ID
 from bot.store import jobs, records

@@ -23,7 +23,11 @@ def test_a_token_that_github_refuses_is_said_once(make_world: Callable[..., Worl
 
 @pytest.mark.parametrize(
     ("permission", "named"),
-    [("deployments", "Deployments: read"), ("contents", "Contents: read")],
+    [
+        ("deployments", "Deployments: read"),
+        ("contents", "Contents: read"),
+        ("statuses", "Commit statuses: read"),
+    ],
 )
 def test_permissions_that_the_token_lacks(small: World, look: Look, permission: str, named: str) -> None:
     del small.github.token_permissions[permission]
@@ -39,6 +43,25 @@ def test_a_token_that_may_only_read_deployments(small: World, look: Look) -> Non
         "acme/web: GitHub does not allow it (Resource not accessible by personal access token): grant the token or "
         "App Deployments: write there"
     ]
+
+
+def test_check_runs_that_a_fine_grained_token_can_not_see(small: World, look: Look) -> None:
+    del small.github.token_permissions["checks"]
+    assert fails(look(small, 1)) == [
+        "acme/web: GitHub does not allow it (Resource not accessible by personal access token): grant the token or "
+        "App Checks: read there (a fine-grained token can't have it: take an App or a classic token, or "
+        "required_contexts: [])"
+    ]
+    config = SMALL.replace("{production: {}}", "{production: {required_contexts: []}}")
+    del small.github.token_permissions["statuses"]
+    assert fails(look(small, 0, config)) == [], "who asks for no checks needs no sight of them"
+
+
+def test_more_checks_than_are_read_say_nothing_of_permissions(small: World, look: Look) -> None:
+    repository, sha = small.github.repository("acme/web"), small.github.head("acme/web", "main")
+    many = {**small.github.records.combined_status(repository, sha, []), "total_count": 2001}
+    small.github.fail("GET", "/repos/acme/web/commits/.*/status", status=200, body=many)
+    assert fails(look(small, 0)) == []
 
 
 def test_repositories_that_are_not_there(small: World, look: Look) -> None:
@@ -84,7 +107,8 @@ def test_webhooks_that_would_not_work(small: World, look: Look) -> None:
     hook.active = False
     assert fault() == f"the webhook to {here} is switched off: tick Active under Settings › Webhooks"
     hook.active, hook.events = True, ("push", "deployment")
-    assert fault() == f"the webhook to {here} does not send deployment_status: tick them under Settings › Webhooks"
+    all_but_deployments = "Check runs, Check suites, Deployment statuses, Statuses and Workflow runs"
+    assert fault() == f"the webhook to {here} does not send {all_but_deployments}: tick them under Settings › Webhooks"
     hook.events, hook.secret = ("*",), ""
     assert fault() == f"the webhook to {here} has no secret: set it to GITHUB_WEBHOOK_SECRET"
     hook.secret = "something else"
@@ -96,7 +120,8 @@ def test_webhooks_that_would_not_work(small: World, look: Look) -> None:
     small.settings = small.settings.model_copy(update={"public_url": small.servers.bot_url})
     assert fault() == (
         "its webhook goes to http://127.0.0.1:9/github/webhooks: add one under Settings › Webhooks to "
-        f"{here} with GITHUB_WEBHOOK_SECRET as its secret and the events Deployments and Deployment statuses"
+        f"{here} with GITHUB_WEBHOOK_SECRET as its secret and the events Check runs, Check suites, "
+        "Deployment statuses, Deployments, Statuses and Workflow runs"
     )
     repo.hooks.clear()
     assert fault().startswith(f"no webhook leads to me: add one under Settings › Webhooks to {here} with")
@@ -151,11 +176,13 @@ def test_a_github_app(make_world: Callable[..., World], look: Look, keys: tuple[
     world = make_world(config=SMALL, github_token=None, github_app_id=77, github_app_private_key=private)
     world.github.app_id, world.github.app_public_key = 77, public
     world.github.token_permissions.clear()
-    world.github.token_permissions.update({"metadata": "read", "contents": "read", "deployments": "write"})
+    granted = {"checks": "read", "contents": "read", "deployments": "write", "metadata": "read", "statuses": "read"}
+    world.github.token_permissions.update(granted)
     lines = look(world, 0)
     assert lines[-2:] == [
-        "ok    acme/web: can be seen and deployed, by the App with contents: read, deployments: write, metadata: read",
-        "warn  acme/web: the App is subscribed to deployments, and its webhook has not pinged me yet: see in the "
+        "ok    acme/web: can be seen and deployed, by the App with checks: read, contents: read, "
+        "deployments: write, metadata: read, statuses: read",
+        "warn  acme/web: the App is subscribed to all I need, and its webhook has not pinged me yet: see in the "
         "App's settings that it leads to https://…/github/webhooks",
     ]
     world.github.token_permissions["deployments"] = "read"
@@ -163,6 +190,24 @@ def test_a_github_app(make_world: Callable[..., World], look: Look, keys: tuple[
         "acme/web: GitHub does not allow it (Resource not accessible by integration): grant the token or App "
         "Deployments: write there"
     ]
+
+
+def test_a_github_app_that_is_not_told_of_everything(
+    make_world: Callable[..., World], look: Look, keys: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.playground.github_bodies.APP_EVENTS", ("deployment", "deployment_status", "status"))
+    world = make_world(config=SMALL, github_token=None, github_app_id=77, github_app_private_key=keys[0])
+    world.github.app_id, world.github.app_public_key = 77, keys[1]
+    assert fails(look(world, 0)) == [], "the repository has a webhook of its own"
+    told = (
+        "acme/web: the App is not subscribed to Check runs, Check suites and Workflow runs: tick them in the App's "
+        "settings under Permissions & events (Statuses takes Commit statuses: read, Check runs and Check suites take "
+        "Checks: read, Workflow runs take Actions: read)"
+    )
+    world.github.repository("acme/web").hooks.clear()
+    assert fails(look(world, 1)) == [told]
+    del world.github.token_permissions["repository_hooks"]
+    assert fails(look(world, 1)) == [told]
 
 
 def test_a_github_app_that_github_does_not_know(

@@ -10,7 +10,7 @@ from typing import Any, get_args
 import pytest
 import yaml
 
-from bot.check.github import NEEDED_EVENTS
+from bot.check.github import EVENT_NAMES, NEEDED_EVENTS
 from bot.deploys.config import Config
 from bot.deploys.config_file import read_config
 from bot.metrics import Metrics
@@ -163,5 +163,10 @@ def test_links_lead_somewhere() -> None:
 
 
 def test_the_events_of_the_webhook_are_those_that_are_taken() -> None:
-    assert {"deployment", "deployment_status"} == NEEDED_EVENTS
-    assert "*Deployments* and *Deployment statuses*" in README
+    assert set(EVENT_NAMES) == NEEDED_EVENTS
+    step = " ".join(README.split("**3. The webhook.**")[1].split("**4. ")[0].split())
+    of_hook, of_app = re.findall(r"(?:just|subscribe it to) (\*[^.]+\*)\.", step)
+    names = list(EVENT_NAMES.values())
+    assert of_hook == f"*{'*, *'.join(names[:-1])}* and *{names[-1]}*"
+    of_one = [re.sub("(?<=us)es$|s$", "", name) for name in names]
+    assert of_app == f"*{'*, *'.join(of_one[:-1])}* and *{of_one[-1]}*"

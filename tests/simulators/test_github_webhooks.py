@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 import queue
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from urllib.parse import parse_qs
@@ -16,6 +17,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+from bot.deploys.events import ChecksChanged
+from bot.github.payloads import Malformed, essence, parse_webhook
 from bot.playground.github import SimulatedGitHub
 from bot.playground.serving import Served
 from tests.truth import check_github_record, served_github
@@ -145,6 +148,37 @@ def test_every_event_that_people_and_machines_cause(github, receiver):
     assert events(github) == ["push", "push"]
     assert [one.payload["ref"] for one in github.pending] == ["refs/tags/v1", "refs/heads/topic"]
     assert github.pending[1].payload["deleted"] is True
+
+
+def test_the_bot_reads_of_every_report_only_which_commit_it_is_about(github, receiver):
+    github.add_hook("acme/web", receiver.url, secret=SECRET)
+    sha = github.push("acme/web", "topic")
+    del github.pending[:]
+    github.set_status("acme/web", "topic", "ci/build", "pending")
+    github.set_check_run("acme/web", "topic", "lint", status="queued")
+    github.set_check_run("acme/web", "topic", "lint")
+    for action in ("requested", "in_progress", "completed"):
+        github.run_workflow("acme/web", "topic", action=action)
+    assert {one.event for one in github.pending} == {"status", "check_run", "check_suite", "workflow_run"}
+    for one in github.pending:
+        kept = essence(one.event, one.body)
+        assert len(kept) < 150
+        for body in (one.body, kept):
+            assert parse_webhook(one.event, body) == ChecksChanged("acme/web", sha)
+
+
+@pytest.mark.parametrize(
+    ("event", "body", "place"),
+    [
+        ("status", {"repository": {"full_name": "acme/web"}}, "sha"),
+        ("check_run", {"check_run": {"head_sha": 1}, "repository": {"full_name": "acme/web"}}, "$.check_run.head_sha"),
+        ("check_suite", {"check_suite": {"head_sha": "a"}}, "repository"),
+        ("workflow_run", {"workflow_run": None, "repository": {"full_name": "acme/web"}}, "$.workflow_run"),
+    ],
+)
+def test_a_report_that_names_no_commit_is_malformed(event, body, place):
+    with pytest.raises(Malformed, match=re.escape(place)):
+        parse_webhook(event, json.dumps(body))
 
 
 def test_a_test_may_lose_double_and_reorder(github, receiver):
