@@ -50,11 +50,11 @@ async def read_body(receive: Receive, headers: Headers, largest: int) -> bytes:
     return body
 
 
-async def answer(send: Send, status: int, words: str) -> None:
-    """A short answer in plain text."""
+async def answer(send: Send, status: int, words: str, kind: str = "text/plain") -> None:
+    """A short answer, in plain text unless `kind` names another media type."""
     body = words.encode()
     headers = [(b"content-length", b"%d" % len(body))] if status != 204 else []
     if body:
-        headers.append((b"content-type", b"text/plain; charset=utf-8"))
+        headers.append((b"content-type", f"{kind}; charset=utf-8".encode()))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

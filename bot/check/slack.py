@@ -25,7 +25,8 @@ SCOPES = {
     "im:write": "write to somebody alone",
     "mpim:history": "find a card again in group conversations",
     "mpim:read": "look at group conversations in this check",
-    "users:read": "know the name of somebody who mentions the bot",
+    "usergroups:read": "know who is in a usergroup that may deploy or approve",
+    "users:read": "know somebody's name and time zone",
 }
 
 _REINSTALL = "add it under OAuth & Permissions (manifest.yml has them all) and install the app again"

@@ -22,16 +22,12 @@ def person_json(workspace: Workspace, person: Person) -> Json:
     }
     if person.email and (workspace.scopes is None or "users:read.email" in workspace.scopes):
         profile["email"] = person.email
-    offset = workspace.now().astimezone(ZoneInfo(person.tz)).utcoffset() or timedelta()
-    return {
+    body: Json = {
         "id": person.id,
         "team_id": workspace.team_id,
         "name": person.name,
         "deleted": person.deleted,
         "real_name": person.real_name,
-        "tz": person.tz,
-        "tz_label": person.tz,
-        "tz_offset": int(offset.total_seconds()),
         "profile": profile,
         "is_admin": False,
         "is_owner": False,
@@ -41,6 +37,18 @@ def person_json(workspace: Workspace, person: Person) -> Json:
         "is_app_user": False,
         "updated": 1700000000,
     }
+    if person.tz:
+        body |= {"tz": person.tz, "tz_label": person.tz, "tz_offset": _offset(workspace, person.tz)}
+    return body
+
+
+def _offset(workspace: Workspace, zone: str) -> int:
+    """How many seconds a time zone is ahead of UTC now; 0 for one that this machine does not know."""
+    try:
+        offset = workspace.now().astimezone(ZoneInfo(zone)).utcoffset()
+    except (OSError, ValueError, LookupError):
+        return 0
+    return int((offset or timedelta()).total_seconds())
 
 
 def usergroup_json(workspace: Workspace, group: Usergroup, *, with_users: bool, with_count: bool) -> Json:

@@ -6,6 +6,7 @@ from typing import Any
 
 from bot.playground.slack_blocks import check_view
 from bot.playground.slack_methods import ApiError, invalid_arguments, method, parsed
+from bot.playground.slack_payloads import stateful
 from bot.playground.slack_state import Json, Workspace, copy_json
 
 MODALS = 3  # https://docs.slack.dev/surfaces/modals: up to three views in a stack
@@ -38,7 +39,7 @@ def built(workspace: Workspace, view: Json, **more: Any) -> Json:
     """The view as Slack keeps it, with its ids. `more` are further keys."""
     view_id = workspace.next_id("V0")
     return {
-        **_DEFAULTS,
+        **copy_json(_DEFAULTS),
         **view,
         "id": view_id,
         "team_id": workspace.team_id,
@@ -54,10 +55,29 @@ def built(workspace: Workspace, view: Json, **more: Any) -> Json:
 
 
 def replace(workspace: Workspace, old: Json, view: Json) -> None:
-    """Puts what the bot sent in the place of an open view, which keeps its ids."""
+    """Puts what the bot sent in the place of an open view, which keeps its ids.
+
+    What was filled in stays in inputs that have the same block_id and action_id, and errors go.
+    """
     kept = {key: old[key] for key in ("id", "root_view_id", "previous_view_id", "external_id")}
+    held = old["state"]["values"]
+    old.pop("errors", None)
     old.update(built(workspace, view))
     old.update({**kept, "external_id": view.get("external_id") or kept["external_id"]})
+    for block, element in stateful(old["blocks"]):
+        block_id, action_id = block["block_id"], element["action_id"]
+        holds = held.get(block_id, {}).get(action_id)
+        if holds is not None and holds["type"] == element["type"] and _still_offered(element, holds):
+            old["state"]["values"].setdefault(block_id, {})[action_id] = holds
+
+
+def _still_offered(element: Json, holds: Json) -> bool:
+    """Whether what was chosen in a menu is among the options it has now."""
+    options = element.get("options") or [
+        each for group in element.get("option_groups", []) for each in group["options"]
+    ]
+    chosen = [holds["selected_option"]] if holds.get("selected_option") else holds.get("selected_options") or []
+    return not options or all(each in options for each in chosen)
 
 
 def push_view(workspace: Workspace, user: str, view: Json) -> Json:

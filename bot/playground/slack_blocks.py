@@ -14,6 +14,8 @@ from bot.playground.slack_elements import (
     IN_INPUT,
     IN_SECTION,
     anything_typed,
+    option,
+    option_group,
     plain,
     slack_file,
     text,
@@ -256,6 +258,20 @@ def check_view(view: Any) -> list[str]:
     surface = view.get("type") if isinstance(view, dict) else None
     findings = Findings(surface if surface in VIEWS else "modal")
     by_type(VIEWS)(view, "/view", findings)
+    return findings.errors
+
+
+_OPTIONS = shape(
+    {},
+    {"options": array(option, least=0, most=100), "option_groups": array(option_group, least=0, most=100)},
+    exactly_one("options", "option_groups"),
+)
+
+
+def check_options(answer: Any) -> list[str]:
+    """What is wrong with the answer to a menu that asked what it offers."""
+    findings = Findings("modal")
+    _OPTIONS(answer, "", findings)
     return findings.errors
 
 

@@ -134,7 +134,14 @@ def on_message(workspace: Workspace, person: Person, message: Message, blocks: l
 
 def on_view(view: Json) -> Json:
     """The part of a payload that says on which view it happened."""
-    return {"container": {"type": "view", "view_id": view["id"]}, "view": copy_json(view)}
+    return {"container": {"type": "view", "view_id": view["id"]}, "view": view_json(view)}
+
+
+def view_json(view: Json) -> Json:
+    """A view as the bot is shown it: `state` has all its inputs, filled in or not."""
+    held = view["state"]["values"]
+    shown = {key: value for key, value in view.items() if key != "errors"}
+    return copy_json({**shown, "state": {"values": state_values(view["blocks"], {}, held)}})
 
 
 def action(workspace: Workspace, block: Json, element: Json, value: Any) -> Json:
@@ -169,22 +176,29 @@ def find_element(blocks: list[Json], action_id: str, value: Any = None) -> tuple
     return found[0]
 
 
+def options_of(element: Json) -> list[Json]:
+    """All that a menu offers by itself."""
+    groups = element.get("option_groups", [])
+    return [*element.get("options", []), *(each for group in groups for each in group["options"])]
+
+
 def chosen(element: Json, value: Any) -> Json:
     """What a menu or an input holds: `value`, or what it started with.
 
     A value stands for the option with that value (or several, in a list), for the id of a person or room, for
-    a date, a time or a text.
+    a date, a time or a text. Raises LookupError for an option that the menu does not offer.
     """
     kind = str(element["type"])
-    options = [*element.get("options", [])]
-    options += [each for group in element.get("option_groups", []) for each in group["options"]]
 
     def option(each: Any) -> Json:
+        name = each.get("value") if isinstance(each, dict) else each
+        for one in options_of(element):
+            if one["value"] == name:
+                return dict(one)
+        if not kind.endswith("external_select"):
+            raise LookupError(f"{name!r} can't be chosen in {element['action_id']}")
         if isinstance(each, dict):
             return each
-        for one in options:
-            if one["value"] == each:
-                return dict(one)
         return {"text": {"type": "plain_text", "text": str(each), "emoji": True}, "value": str(each)}
 
     if kind in ("multi_static_select", "multi_external_select", "checkboxes"):
@@ -217,26 +231,51 @@ _SINGLE = {
 }
 
 
-def state_values(blocks: list[Json], values: Json) -> Json:
+STATELESS = ("button", "overflow", "workflow_button", "icon_button", "feedback_buttons", "image")
+
+
+def stateful(blocks: list[Json]) -> list[tuple[Json, Json]]:
+    """The menus and inputs, each with its block."""
+    return [(block, each) for block in blocks for each in elements(block) if each["type"] not in STATELESS]
+
+
+def filled(element: Json, value: Any) -> Json:
+    """What a menu or an input holds after somebody put `value` there; None and '' for emptied."""
+    if value not in (None, "", []):
+        return chosen(element, value)
+    return chosen({key: kept for key, kept in element.items() if not key.startswith("initial_")}, None)
+
+
+def state_values(blocks: list[Json], values: Json, held: Json | None = None) -> Json:
     """`state.values` of a view or message: what each menu and input holds, by block_id and action_id.
 
-    `values` has what a person filled in, by action_id or block_id.
+    `values` has what a person filled in, by action_id or block_id; `held` what was there before, like the result.
     """
     state: Json = {}
-    for block in blocks:
-        for element in elements(block):
-            if element["type"] in (
-                "button",
-                "overflow",
-                "workflow_button",
-                "icon_button",
-                "feedback_buttons",
-            ):
-                continue
-            value = values.get(element["action_id"], values.get(block["block_id"]))
-            held = {"type": element["type"], **chosen(element, value)}
-            state.setdefault(block["block_id"], {})[element["action_id"]] = held
+    for block, element in stateful(blocks):
+        block_id, action_id = block["block_id"], element["action_id"]
+        value = values.get(action_id, values.get(block_id))
+        holds = (held or {}).get(block_id, {}).get(action_id)
+        if value is not None or holds is None:
+            holds = {"type": element["type"], **chosen(element, value)}
+        state.setdefault(block_id, {})[action_id] = holds
     return state
+
+
+def incomplete(view: Json) -> list[str]:
+    """The ids of the input blocks that must be filled in and are not."""
+    state = state_values(view["blocks"], {}, view["state"]["values"])
+    return [
+        block["block_id"]
+        for block, element in stateful(view["blocks"])
+        if block["type"] == "input"
+        and not block.get("optional")
+        and all(
+            value in (None, "", [])
+            for key, value in state[block["block_id"]][element["action_id"]].items()
+            if key != "type"
+        )
+    ]
 
 
 def typed(workspace: Workspace, text: str, *, references: bool = True) -> str:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
 from typing import Any
 
 from bot.playground import slack_payloads as payloads
-from bot.playground.slack_api_views import push_view, replace
-from bot.playground.slack_blocks import check_view
 from bot.playground.slack_methods import ApiError
+from bot.playground.slack_people_views import ViewActs
 from bot.playground.slack_responses import apply_response
 from bot.playground.slack_sending import Answer, Outgoing, Sender
 from bot.playground.slack_state import Json, Message, Person, ResponseUrl, Room, Workspace, copy_json
@@ -17,15 +15,13 @@ from bot.playground.slack_state import Json, Message, Person, ResponseUrl, Room,
 SLACKBOT = "USLACKBOT"
 
 
-class People:
+class People(ViewActs):
     """The acts. They block until the bot has answered (up to `patience` seconds), so they are called from a
     thread that serves neither Slack nor the bot. Raise LookupError for what is not there to act on.
     """
 
     def __init__(self, workspace: Workspace, sender: Sender) -> None:
-        self._workspace = workspace
-        self._sender = sender
-        self._last: Outgoing | None = None
+        super().__init__(workspace, sender)
         self.commands = {"/deploy"}  # those that the app has registered
         self.events = {"app_mention", "message.im", "app_home_opened"}  # what the app is subscribed to
         self.escape_commands = False  # "Escape channels, users, and links" of the command's settings
@@ -115,23 +111,6 @@ class People:
             answer = self._send(Outgoing("events_api", each))
         return answer
 
-    def send_event(self, event: Mapping[str, Any]) -> Answer:
-        """Any other event of the Events API: `event` is its inner part."""
-        with self._workspace.lock:
-            stamped = {"event_ts": self._workspace.next_ts(), **event}
-            payload = payloads.event(self._workspace, stamped)
-        return self._send(Outgoing("events_api", payload))
-
-    def open_home(self, user: str, *, tab: str = "home") -> Answer:
-        """A person opens the bot's home tab (or its messages)."""
-        person = self._workspace.person(user)
-        with self._workspace.change():
-            room = self._workspace.direct_room([person.id])
-            event: Json = {"type": "app_home_opened", "user": person.id, "channel": room.id, "tab": tab}
-            if person.id in self._workspace.homes:
-                event["view"] = copy_json(self._workspace.homes[person.id])
-        return self.send_event(event)
-
     def repeat_last(self, retry_num: int = 1) -> Answer:
         """The last thing sent, again: the same ids, a new timestamp and signature. Raises LookupError."""
         if self._last is None:
@@ -160,92 +139,6 @@ class People:
             }
         return self._send(Outgoing("interactive", copy_json(payload)))
 
-    def click_view(self, user: str, action_id: str, value: Any = None, *, view_id: str | None = None) -> Answer:
-        """A click or choice in the top modal, or in the view with that id (a home tab, for example)."""
-        workspace = self._workspace
-        with workspace.change():
-            person = workspace.person(user)
-            view = self._view(person, view_id)
-            block, element = payloads.find_element(view["blocks"], action_id, value)
-            if element["type"] != "button":
-                held = {"type": element["type"], **payloads.chosen(element, value)}
-                view["state"]["values"].setdefault(block["block_id"], {})[action_id] = held
-            payload = {
-                **payloads.interaction(workspace, person, "block_actions"),
-                **payloads.on_view(view),
-                "trigger_id": workspace.new_trigger(person.id),
-                "actions": [payloads.action(workspace, block, element, value)],
-            }
-        return self._send(Outgoing("interactive", copy_json(payload)))
-
-    def submit_view(self, user: str, values: Mapping[str, Any] | None = None, *, view_id: str | None = None) -> Answer:
-        """A person fills in the top modal and submits it; `values` by action_id or block_id.
-
-        What is not in `values` stays at its initial value. The answer's response_action is carried out.
-        """
-        workspace = self._workspace
-        with workspace.change():
-            person = workspace.person(user)
-            view = self._view(person, view_id)
-            view["state"] = {"values": payloads.state_values(view["blocks"], dict(values or {}))}
-            payload = {
-                **payloads.interaction(workspace, person, "view_submission"),
-                "trigger_id": workspace.new_trigger(person.id),
-                "view": copy_json(view),
-                "response_urls": [],
-            }
-        answer = self._send(Outgoing("interactive", payload))
-        if answer.ok:
-            with workspace.change():
-                self._act_on_submission(person, view, answer.body if answer.text else {})
-        return answer
-
-    def close_view(self, user: str) -> Answer:
-        """A person closes the top modal. The bot is told only when the view asked for it."""
-        workspace = self._workspace
-        with workspace.change():
-            person = workspace.person(user)
-            view = self._view(person, None)
-            workspace.modals[person.id].remove(view)
-            payload = {
-                **payloads.interaction(workspace, person, "view_closed"),
-                "view": copy_json(view),
-                "is_cleared": False,
-            }
-        return self._send(Outgoing("interactive", payload)) if view["notify_on_close"] else Answer(0)
-
-    def block_suggestion(
-        self,
-        user: str,
-        action_id: str,
-        query: str,
-        *,
-        room: str | None = None,
-        ts: str | None = None,
-        view_id: str | None = None,
-    ) -> Answer:
-        """A person types into an external_select, of a message (`room` and `ts`) or of a modal."""
-        workspace = self._workspace
-        with workspace.change():
-            person = workspace.person(user)
-            if room is not None and ts is not None:
-                message = self._visible(person, room, ts)
-                blocks = message.all_blocks
-                where = payloads.on_message(workspace, person, message, blocks)
-                del where["response_url"]
-            else:
-                view = self._view(person, view_id)
-                blocks, where = view["blocks"], payloads.on_view(view)
-            block, _ = payloads.find_element(blocks, action_id)
-            payload = {
-                **payloads.interaction(workspace, person, "block_suggestion"),
-                **where,
-                "action_id": action_id,
-                "block_id": block["block_id"],
-                "value": query,
-            }
-        return self._send(Outgoing("interactive", copy_json(payload)))
-
     def shortcut(self, user: str, callback_id: str) -> Answer:
         """A person picks one of the app's global shortcuts."""
         workspace = self._workspace
@@ -260,23 +153,6 @@ class People:
         return self._send(Outgoing("interactive", payload))
 
     # Inside
-
-    def _send(self, outgoing: Outgoing) -> Answer:
-        self._last = outgoing
-        return self._sender.send(outgoing)
-
-    def _visible(self, person: Person, room: str, ts: str) -> Message:
-        message = self._workspace.message(room, ts)
-        if message.ephemeral_for not in (None, person.id):
-            raise LookupError(f"@{person.name} does not see the message {ts}")
-        return message
-
-    def _view(self, person: Person, view_id: str | None) -> Json:
-        if view_id is not None:
-            return self._workspace.view(view_id=view_id)
-        if not self._workspace.modals.get(person.id):
-            raise LookupError(f"@{person.name} has no modal open")
-        return self._workspace.modals[person.id][-1]
 
     def _show_answer(self, form: Json, answer: Answer) -> None:
         """Shows what the bot said in the HTTP response to a command."""
@@ -294,35 +170,6 @@ class People:
             apply_response(self._workspace, url, body, "answer to a command")
         except ApiError as error:
             self._workspace.violations.append(f"answer to a command: {error.name}")
-
-    def _act_on_submission(self, person: Person, view: Json, body: Any) -> None:
-        """Carries out the response_action of a submission: clear, update, push or errors; else it closes."""
-        workspace = self._workspace
-        stack = workspace.modals.setdefault(person.id, [])
-        act = body.get("response_action") if isinstance(body, dict) else "?"
-        if act is None:
-            workspace.modals[person.id] = [each for each in stack if each is not view]
-        elif act == "clear":
-            stack.clear()
-        elif act in ("update", "push"):
-            problems = check_view(body.get("view"))
-            workspace.violations += [f"answer to a submission: {problem}" for problem in problems]
-            if not problems and act == "update":
-                replace(workspace, view, body["view"])
-            elif not problems:
-                try:
-                    push_view(workspace, person.id, body["view"])
-                except ApiError as error:
-                    workspace.violations.append(f"answer to a submission: {error.name}")
-        elif act == "errors":
-            blocks = {block["block_id"] for block in view["blocks"] if block["type"] == "input"}
-            errors = body.get("errors")
-            if not isinstance(errors, dict) or not errors or errors.keys() - blocks:
-                workspace.violations.append("answer to a submission: errors name no input block of the view")
-            else:
-                view["errors"] = copy_json(errors)
-        else:
-            workspace.violations.append(f"answer to a submission: unknown response_action {act!r}")
 
 
 def _seen(message: Message, action_id: str, value: Any) -> tuple[list[Json], Json, Json]:

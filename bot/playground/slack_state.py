@@ -28,7 +28,7 @@ class Person:
     id: str
     name: str
     real_name: str
-    tz: str = "Europe/Berlin"
+    tz: str = "Europe/Berlin"  # "" for none
     email: str = ""
     is_bot: bool = False
     deleted: bool = False

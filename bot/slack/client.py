@@ -6,12 +6,14 @@ https://api.slack.com/web
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from http.client import HTTPException
-from typing import Any
+from typing import Any, Generic, TypeVar
 from urllib.error import HTTPError, URLError
+from zoneinfo import ZoneInfo
 
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackClientError
@@ -19,7 +21,7 @@ from slack_sdk.web import SlackResponse
 from slack_sdk.webhook import WebhookClient
 
 from bot.deploys.clock import Clock
-from bot.deploys.errors import RateLimited, Unavailable
+from bot.deploys.errors import LookupFailed, RateLimited, Unavailable
 from bot.slack.views.text import Message
 
 TIMEOUT = 10  # seconds
@@ -28,7 +30,12 @@ PASSING = frozenset({"internal_error", "fatal_error", "service_unavailable", "re
 # What somebody must mend at Slack first. It is tried again until they have, rather than given up.
 MENDABLE = frozenset("invalid_auth not_authed account_inactive token_revoked token_expired missing_scope".split())
 
+# How long answers are good for. Slack takes about 20 questions a minute about members of usergroups.
+MEMBERS_KEPT = timedelta(seconds=60)
+TIME_ZONE_KEPT = timedelta(minutes=10)
+
 Observer = Callable[[str, float], None]
+Value = TypeVar("Value")
 
 
 class SlackRefused(Exception):
@@ -54,6 +61,8 @@ class SlackClient:
         )
         self._clock = clock
         self._closed_until: dict[tuple[str, str], datetime] = {}  # by method and room, as Slack said in a 429
+        self._members: _Kept[frozenset[str]] = _Kept(clock, MEMBERS_KEPT)
+        self._time_zones: _Kept[str] = _Kept(clock, TIME_ZONE_KEPT)
         self._observe = observe or (lambda outcome, seconds: None)
 
     def auth(self) -> SlackResponse:
@@ -99,6 +108,40 @@ class SlackClient:
         """A person's name as Slack's commands give it."""
         return str(self._call("users.info", {"user": user})["user"].get("name") or user)
 
+    def usergroup(self, group: str) -> frozenset[str]:
+        """The ids of the people in a usergroup, as known within the last minute.
+
+        Raises LookupFailed for what Slack does not tell: there is no such usergroup, or the scope is missing.
+        """
+        return self._members.get(group, lambda: self._members_of(group))
+
+    def time_zone(self, user: str) -> str:
+        """The name of a person's time zone, as known within the last ten minutes; UTC where they have set none.
+
+        Raises LookupFailed for what Slack does not tell.
+        """
+        return self._time_zones.get(user, lambda: self._time_zone_of(user))
+
+    def open_view(self, trigger_id: str, view: dict[str, Any]) -> str:
+        """Opens a modal for the person whose trigger it is; returns the view's id.
+
+        A trigger is good for one view and three seconds; then SlackRefused. After Unavailable it may be open.
+        """
+        view_id: str = self._call("views.open", {"trigger_id": trigger_id, "view": view})["view"]["id"]
+        return view_id
+
+    def update_view(self, view_id: str, view: dict[str, Any]) -> None:
+        """Replaces what an open modal shows. SlackRefused with `not_found` once the person has closed it."""
+        self._call("views.update", {"view_id": view_id, "view": view})
+
+    def publish_home(self, user: str, view: dict[str, Any]) -> None:
+        """Sets what a person sees on the bot's home tab."""
+        self._call("views.publish", {"user_id": user, "view": view})
+
+    def permalink(self, channel: str, ts: str) -> str:
+        """The address of a message."""
+        return str(self._call("chat.getPermalink", {"channel": channel, "message_ts": ts})["permalink"])
+
     def room(self, channel: str) -> dict[str, Any]:
         """Slack's channel object of a conversation (`conversations.info`)."""
         return dict(self._call("conversations.info", {"channel": channel})["channel"])
@@ -131,6 +174,28 @@ class SlackClient:
         if answer.status_code != 200:
             raise SlackRefused("response_url", answer.body[:100])
 
+    def _members_of(self, group: str) -> frozenset[str]:
+        return frozenset(map(str, self._look_up(group, "usergroups.users.list", {"usergroup": group})["users"]))
+
+    def _time_zone_of(self, user: str) -> str:
+        name = str(self._look_up(user, "users.info", {"user": user})["user"].get("tz") or "UTC")
+        try:
+            ZoneInfo(name)
+        except (OSError, ValueError, LookupError):  # Slack's list of zones is not ours
+            return "UTC"
+        return name
+
+    def _look_up(self, what: str, method: str, arguments: dict[str, Any]) -> SlackResponse:
+        """Like _call, for what a person waits for: a refusal and a missing scope are LookupFailed of `what`."""
+        try:
+            return self._call(method, arguments)
+        except SlackRefused as refused:
+            raise LookupFailed(what, refused.code) from refused
+        except Unavailable as error:
+            if error.detail == "missing_scope":
+                raise LookupFailed(what, error.detail) from error
+            raise
+
     def _call(self, method: str, arguments: dict[str, Any] | None = None) -> SlackResponse:
         room = (method, str((arguments or {}).get("channel", "")))
         if (until := self._closed_until.get(room)) is not None:
@@ -142,7 +207,7 @@ class SlackClient:
         try:
             return (
                 self._web.api_call(method, json=arguments)
-                if arguments and "blocks" in arguments
+                if arguments and arguments.keys() & {"blocks", "view"}
                 else (self._web.api_call(method, params=arguments or {}))
             )
         except SlackApiError as error:
@@ -170,6 +235,28 @@ class SlackClient:
         value = next((item for key, item in headers.items() if key.lower() == "retry-after"), "")
         value = value[0] if isinstance(value, list) else value
         return self._clock.now() + timedelta(seconds=int(value) if str(value).isdigit() else 30)
+
+
+class _Kept(Generic[Value]):
+    """Answers that are good for a while. Thread-safe; two that ask at once for the same may both look it up."""
+
+    def __init__(self, clock: Clock, length: timedelta) -> None:
+        self._clock = clock
+        self._length = length
+        self._lock = threading.Lock()
+        self._answers: dict[str, tuple[datetime, Value]] = {}  # by key: until when it is good, and the answer
+
+    def get(self, key: str, look_up: Callable[[], Value]) -> Value:
+        """What is known of `key`, else what `look_up` returns, which is kept. What it raises is not."""
+        now = self._clock.now()
+        with self._lock:
+            if (known := self._answers.get(key)) is not None and now < known[0]:
+                return known[1]
+        value = look_up()
+        with self._lock:
+            self._answers = {key: answer for key, answer in self._answers.items() if now < answer[0]}
+            self._answers[key] = now + self._length, value
+        return value
 
 
 _UNFURL_NOTHING = {"unfurl_links": False, "unfurl_media": False}

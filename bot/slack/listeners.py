@@ -1,6 +1,7 @@
-"""The way in from Slack: every command, click and event is stored, then acknowledged, and nothing else.
+"""The way in from Slack: every command, click, event and submitted modal is stored, then acknowledged.
 
-The same listeners serve HTTP (`/slack/events`) and Socket Mode.
+Only what a menu offers is answered at once and stored nowhere. The same listeners serve HTTP (`/slack/events`) and
+Socket Mode.
 """
 
 from __future__ import annotations
@@ -9,12 +10,10 @@ import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Annotated, Any, TypeVar
-from urllib.parse import parse_qs
+from typing import Any
 
 import msgspec
 import structlog
-from pydantic import BaseModel, Field, StringConstraints, ValidationError
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp, AsyncBoltRequest
 from slack_bolt.authorization import AuthorizeResult
@@ -23,6 +22,7 @@ from slack_sdk.signature import SignatureVerifier
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.slack.conversation import said_by_event
+from bot.slack.requests import Click, Command, Event, Opened, Said, Submission, Suggestion, Unfit, fit, json_object
 from bot.store.intake import Full, Intake
 from bot.store.jobs import FIRST, NewJob
 from bot.web import Answer, Receive, Scope, Send, TooLarge, answer, headers_of, read_body
@@ -30,12 +30,12 @@ from bot.web import Answer, Receive, Scope, Send, TooLarge, answer, headers_of, 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 LARGEST = 1024 * 1024  # bytes; Slack's requests are a few kilobytes
-COMMAND, EVENT, CLICK = "slack.command", "slack.event", "slack.click"
+COMMAND, EVENT, CLICK, VIEW = "slack.command", "slack.event", "slack.click", "slack.view"
 RECONNECT = 5  # seconds before a Socket Mode connection that could not be made is tried again
 
 UNFIT = "this is not what Slack sends"
 
-Model = TypeVar("Model", bound=BaseModel)
+Json = dict[str, Any]
 Ack = Callable[..., Awaitable[BoltResponse]]
 
 
@@ -43,79 +43,40 @@ class NotStored(Exception):
     """The request could not be stored, for the reason it was raised from. Slack is not told that it was."""
 
 
-class Unfit(Exception):
-    """A request that is not what Slack sends; the message says why."""
+class NotAnswered(Exception):
+    """What Slack waits for could not be put together, for the reason it was raised from."""
 
 
-Id = Annotated[str, StringConstraints(min_length=1)]
+def no_faults(view: Json) -> dict[str, str]:
+    """What is submitted is always right."""
+    return {}
 
 
-class _Command(BaseModel):
-    """What is read of a slash command."""
-
-    trigger_id: Id
-    user_id: Id
-    channel_id: Id
-    user_name: str = ""
-    text: str = ""
-    response_url: str = ""
+def no_view(view: Json) -> Json:
+    """Nothing is shown while a submission is worked on: the modal closes."""
+    return {}
 
 
-class _User(BaseModel):
-    id: Id
-    username: str = ""
-    name: str = ""
+def no_options(body: Json) -> list[Json]:
+    """No menu offers anything."""
+    return []
 
 
-class _Channel(BaseModel):
-    id: Id
+def build_app(
+    intake: Intake,
+    bot_token: str,
+    *,
+    taken_in: Callable[[Json], Json] = no_view,
+    suggest: Callable[[Json], list[Json]] = no_options,
+    faults: Callable[[Json], dict[str, str]] = no_faults,
+) -> AsyncApp:
+    """Bolt's app with the listeners. It asks nobody anything: who the bot is, Slack says in each request.
 
-
-class _Action(BaseModel):
-    action_id: str = ""
-    action_ts: str = ""
-    value: str | None = None
-
-
-class _Click(BaseModel):
-    """What is read of a click."""
-
-    trigger_id: Id
-    user: _User
-    actions: Annotated[list[_Action], Field(min_length=1)]
-    channel: _Channel | None = None
-    response_url: str = ""
-
-
-class _Kind(BaseModel):
-    type: Id
-    bot_id: Any = None
-    subtype: Any = None
-
-
-class _Event(BaseModel):
-    """What every event has."""
-
-    event_id: Id
-    event: _Kind
-
-
-class _Words(BaseModel):
-    user: Id
-    channel: Id
-    text: str = ""
-    ts: str = ""
-    thread_ts: str = ""
-
-
-class _Said(BaseModel):
-    """What is read of a person's message."""
-
-    event: _Words
-
-
-def build_app(intake: Intake, bot_token: str) -> AsyncApp:
-    """Bolt's app with the listeners. It asks nobody anything: who the bot is, Slack says in each request."""
+    `faults` finds what is wrong with a submitted view by itself, by block id; with any, nothing is stored and the
+    person is shown them. `taken_in` gives the view to show while a stored submission is worked on, {} to close the
+    modal. Both are handed Slack's `view`, must be quick and ask nobody. `suggest` is handed the whole request of a
+    menu and gives its options; it runs in a thread, as it may read the database.
+    """
 
     async def authorize(**_: object) -> AuthorizeResult:
         return AuthorizeResult(enterprise_id=None, team_id=None, bot_token=bot_token)
@@ -152,24 +113,53 @@ def build_app(intake: Intake, bot_token: str) -> AsyncApp:
             raise NotStored from error
 
     @app.command(every)
-    async def on_command(ack: Ack, body: dict[str, Any]) -> None:
-        command = _fit(_Command, body)
+    async def on_command(ack: Ack, body: Json) -> None:
+        command = fit(Command, body)
         await stored(COMMAND, command.trigger_id, body)
         await ack()
 
     @app.action(every)
-    async def on_click(ack: Ack, body: dict[str, Any]) -> None:
-        click = _fit(_Click, body)
+    async def on_click(ack: Ack, body: Json) -> None:
+        click = fit(Click, body)
         action = click.actions[0]
         await stored(CLICK, f"{click.trigger_id}:{action.action_id}:{action.action_ts}", body)
         await ack()
 
+    @app.view(every)
+    async def on_submission(ack: Ack, body: Json) -> None:
+        view = fit(Submission, body).view
+        try:
+            wrong = faults(body["view"])
+            shown = {} if wrong else taken_in(body["view"])
+        except Exception as error:
+            raise NotAnswered from error
+        if wrong:
+            await ack(response_action="errors", errors=wrong)
+            return
+        await stored(VIEW, f"view:{view.id}:{view.hash}", body)
+        if shown:
+            await ack(response_action="update", view=shown)
+        else:
+            await ack()
+
+    @app.options(every)
+    async def on_suggestion(ack: Ack, body: Json) -> None:
+        fit(Suggestion, body)
+        try:
+            options = await asyncio.to_thread(suggest, body)
+        except Exception as error:
+            raise NotAnswered from error
+        await ack(options=options)
+
     @app.event(every)
-    async def on_event(ack: Ack, body: dict[str, Any]) -> None:
-        event = _fit(_Event, body)
+    async def on_event(ack: Ack, body: Json) -> None:
+        event = fit(Event, body)
         kind = event.event
-        if kind.type in ("app_mention", "message") and not (kind.bot_id or kind.subtype):
-            _fit(_Said, body)
+        if kind.type == "app_home_opened":
+            if fit(Opened, body).event.tab == "home":
+                await stored(EVENT, event.event_id, body)
+        elif kind.type in ("app_mention", "message") and not (kind.bot_id or kind.subtype):
+            fit(Said, body)
             if said_by_event(body, event.event_id) is not None:
                 await stored(EVENT, event.event_id, body)
         await ack()
@@ -182,6 +172,9 @@ def build_app(intake: Intake, bot_token: str) -> AsyncApp:
                 return BoltResponse(status=400, body=str(error))
             case NotStored(__cause__=Full()):
                 return BoltResponse(status=503, body="too much at once")
+            case NotAnswered(__cause__=cause):
+                log.error("not_answered", error=type(cause).__name__, exc_info=cause)
+                return BoltResponse(status=503, body="can't be answered right now")
             case NotStored(__cause__=cause):
                 log.error("not_taken_in", error=type(cause).__name__, exc_info=cause)
                 return BoltResponse(status=503, body="can't be taken in right now")
@@ -189,18 +182,6 @@ def build_app(intake: Intake, bot_token: str) -> AsyncApp:
         return BoltResponse(status=400, body=UNFIT)
 
     return app
-
-
-def _fit(model: type[Model], body: Mapping[str, Any]) -> Model:
-    """The body as the model says; raises Unfit with what is missing or of another kind."""
-    try:
-        return model.model_validate(body)
-    except ValidationError as error:
-        faults = [
-            f"{'.'.join(map(str, item['loc']))}: {'missing' if item['type'] == 'missing' else item['msg']}"
-            for item in error.errors(include_input=False, include_url=False)
-        ]
-        raise Unfit("; ".join(faults)) from None
 
 
 class SlackEvents:
@@ -217,7 +198,8 @@ class SlackEvents:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         status, words = await self._take(scope, receive)
         self._count(str(status))
-        await answer(send, status, words)
+        # Slack reads a response_action and options only from what says that it is JSON.
+        await answer(send, status, words, "application/json" if words.startswith("{") else "text/plain")
 
     async def _take(self, scope: Scope, receive: Receive) -> Answer:
         if scope["method"] != "POST":
@@ -234,7 +216,7 @@ class SlackEvents:
             return 401, "the signature is missing, too old or not that of this body"
         text = body.decode()  # the verifier has read it as UTF-8 already
         try:
-            said = _said(text, headers.get(b"content-type", b""))
+            said = json_object(text, headers.get(b"content-type", b""))
             if said.get("type") == "url_verification":
                 return 200, str(said.get("challenge", ""))
             request = AsyncBoltRequest(
@@ -258,22 +240,6 @@ class SlackEvents:
             return self._verifier.is_valid(body, timestamp, signature)
         except UnicodeDecodeError:
             return False
-
-
-def _said(text: str, content_type: bytes) -> dict[str, Any]:
-    """The JSON object in a body, {} for a form without one. Raises Unfit for JSON that is none."""
-    try:
-        if content_type.startswith(b"application/json") or text.startswith("{"):
-            value = msgspec.json.decode(text)
-        elif (payload := parse_qs(text).get("payload")) is not None:
-            value = msgspec.json.decode(payload[0])
-        else:
-            return {}
-    except (msgspec.MsgspecError, RecursionError):
-        raise Unfit("the body is not JSON") from None
-    if not isinstance(value, dict):
-        raise Unfit("the body is not a JSON object")
-    return value
 
 
 class SocketMode:

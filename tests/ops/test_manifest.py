@@ -66,15 +66,15 @@ RULES = record(
     oauth_config=record(scopes=record(bot=NAMES)),
     settings=record(
         event_subscriptions=record(request_url=URL, bot_events=NAMES),
-        interactivity=record("is_enabled", is_enabled=BOOLEAN, request_url=URL),
+        interactivity=record("is_enabled", is_enabled=BOOLEAN, request_url=URL, message_menu_options_url=URL),
         org_deploy_enabled=BOOLEAN,
         socket_mode_enabled=BOOLEAN,
         token_rotation_enabled=BOOLEAN,
     ),
 )
 
-# What each event that the listeners take needs (https://docs.slack.dev/reference/events).
-EVENT_SCOPES = {"app_mention": "app_mentions:read", "message.im": "im:history"}
+# What each event that the listeners take needs, '' for nothing (https://docs.slack.dev/reference/events).
+EVENT_SCOPES = {"app_home_opened": "", "app_mention": "app_mentions:read", "message.im": "im:history"}
 
 
 def strings(path: Path) -> Iterator[str]:
@@ -102,6 +102,7 @@ def test_it_keeps_to_slacks_rules() -> None:
         ("display_information/colour", "red"),
         ("features/bot_user", {}),
         ("settings/interactivity/request_url", "shipbot.example.com"),
+        ("settings/interactivity/message_menu_options_url", ""),
         ("oauth_config/scopes/bot", ["chat:write", "chat:write"]),
     ],
 )
@@ -120,7 +121,7 @@ def test_the_scopes_are_those_that_the_code_needs_and_no_more() -> None:
     methods = called()
     assert {"auth.test", "chat.postMessage", "chat.update", "conversations.history", "users.info"} <= methods
     needed = {scope for method in methods for scope in METHOD_SCOPES[method]}
-    needed |= set(EVENT_SCOPES.values()) | {"commands"}
+    needed |= {scope for scope in EVENT_SCOPES.values() if scope} | {"commands"}
     needed.add("chat:write.public")  # public rooms need no invitation
     scopes = MANIFEST["oauth_config"]["scopes"]["bot"]
     assert set(scopes) == needed
@@ -146,15 +147,18 @@ def test_every_scope_says_what_it_is_for() -> None:
 
 def test_the_events_are_those_that_the_listeners_take() -> None:
     assert set(MANIFEST["settings"]["event_subscriptions"]["bot_events"]) == set(EVENT_SCOPES)
-    assert {"app_mention", "message"} <= set(strings(ROOT / "bot" / "slack" / "listeners.py"))
+    assert {"app_home_opened", "app_mention", "message"} <= set(strings(ROOT / "bot" / "slack" / "listeners.py"))
+    # A home tab that is published must be switched on, and the other way about.
+    published = "views.publish" in called()
+    assert MANIFEST["features"]["app_home"]["home_tab_enabled"] is published is True
     assert MANIFEST["features"]["app_home"]["messages_tab_enabled"] is True
     assert MANIFEST["features"]["app_home"]["messages_tab_read_only_enabled"] is False
     assert MANIFEST["settings"]["interactivity"]["is_enabled"] is True
 
 
 def test_every_address_is_the_one_that_is_served() -> None:
-    lines = [line for line in TEXT.splitlines() if re.search(r"^\s*(-\s*)?(request_)?url:", line)]
-    assert len(lines) == 3
+    lines = [line for line in TEXT.splitlines() if re.search(r"^\s*(-\s*)?(request_|message_menu_options_)?url:", line)]
+    assert len(lines) == 4
     for line in lines:
         assert f"https://shipbot.example.com{PATH} # Socket Mode: leave out" in line
     assert PATH in set(strings(ROOT / "bot" / "app.py"))

@@ -3,145 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
-from slack_bolt.adapter.starlette.async_handler import AsyncSlackRequestHandler
-from slack_bolt.async_app import AsyncApp
-from slack_sdk import WebClient
 from slack_sdk.signature import SignatureVerifier
-from slack_sdk.web.async_client import AsyncWebClient
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
 
-from bot.playground.serving import Served
-from bot.playground.slack import SimulatedSlack
-
-
-@dataclass
-class Bot:
-    """A small Bolt app that keeps what it was told and answers as it is set to."""
-
-    slack: SimulatedSlack
-    told: list[dict] = field(default_factory=list)
-    requests: list[tuple[bytes, dict[str, str]]] = field(default_factory=list)
-    say: object = None  # for the answers of commands, submissions and suggestions
-    down: bool = False
-
-    def asgi(self) -> Starlette:
-        client = AsyncWebClient("xoxb-playground", base_url=f"{self.slack.url}/api/")
-        app = AsyncApp(client=client, signing_secret=self.slack.signing_secret, process_before_response=True)
-
-        @app.command("/deploy")
-        @app.view("form")
-        async def answered(ack, body):
-            self.told.append(body)
-            await (ack(**self.say) if isinstance(self.say, dict) else ack(self.say or ""))
-
-        @app.event("app_mention")
-        @app.event("message")
-        @app.event("app_home_opened")
-        @app.event("team_rename")
-        async def event(body):
-            self.told.append(body)
-
-        @app.action({"block_id": "a"})
-        @app.view_closed("form")
-        @app.shortcut("go")
-        async def acked(ack, body):
-            self.told.append(body)
-            await ack()
-
-        @app.options("pick")
-        async def options(ack, body):
-            self.told.append(body)
-            await ack(options=[{"text": {"type": "plain_text", "text": body["value"]}, "value": "1"}])
-
-        handler = AsyncSlackRequestHandler(app)
-
-        async def events(request: Request) -> Response:
-            if self.down:
-                return PlainTextResponse("down", 503)
-            self.requests.append((await request.body(), dict(request.headers)))
-            return await handler.handle(request)
-
-        return Starlette(routes=[Route("/slack/events", events, methods=["POST"])])
-
-
-@pytest.fixture
-def slack() -> Iterator[SimulatedSlack]:
-    simulated = SimulatedSlack()
-    simulated.add_person("U0ANA", "ana")
-    simulated.add_person("U0BEN", "ben")
-    simulated.add_room("C0OPS", "ops")
-    with Served(simulated.asgi) as served:
-        simulated.url = served.url
-        yield simulated
-
-
-@pytest.fixture
-def bot(slack: SimulatedSlack) -> Iterator[Bot]:
-    bot = Bot(slack)
-    with Served(bot.asgi()) as served:
-        slack.bot_url = served.url
-        yield bot
-
-
-@pytest.fixture
-def client(slack: SimulatedSlack) -> WebClient:
-    return WebClient("xoxb-playground", base_url=f"{slack.url}/api/")
-
-
-def button(action_id: str, value: str, text: str = "Go") -> dict:
-    return {
-        "type": "button",
-        "text": {"type": "plain_text", "text": text},
-        "action_id": action_id,
-        "value": value,
-    }
-
-
-def actions(*elements: dict) -> list[dict]:
-    return [{"type": "actions", "block_id": "a", "elements": list(elements)}]
-
-
-def form(**more) -> dict:
-    plain = {"type": "plain_text", "text": "Reason"}
-    return {
-        "type": "modal",
-        "callback_id": "form",
-        "title": plain,
-        "submit": plain,
-        "notify_on_close": True,
-        "blocks": [
-            {
-                "type": "input",
-                "block_id": "reason",
-                "label": plain,
-                "element": {"type": "plain_text_input", "action_id": "why", "initial_value": "none"},
-            },
-            {
-                "type": "section",
-                "block_id": "a",
-                "text": plain,
-                "accessory": {
-                    "type": "static_select",
-                    "action_id": "where",
-                    "options": [{"text": plain, "value": "staging"}, {"text": plain, "value": "production"}],
-                },
-            },
-        ],
-        **more,
-    }
-
-
-def open_form(slack: SimulatedSlack, bot: Bot, client: WebClient, **more) -> dict:
-    slack.command("ana", "ops", "lock")
-    return client.views_open(trigger_id=bot.told[-1]["trigger_id"], view=form(**more))["view"]
+from tests.simulators.bolt import actions, button
 
 
 def test_a_command_is_a_signed_form(slack, bot):
@@ -329,76 +196,16 @@ def test_choices_in_menus(slack, bot, client):
     assert told[4]["selected_option"] == options[0]
 
 
-def test_a_modal_from_opening_to_submission(slack, bot, client):
-    view = open_form(slack, bot, client, private_metadata="42")
-    slack.click_view("ana", "where", "production")
-    assert bot.told[-1]["actions"][0]["selected_option"]["value"] == "production"
-    bot.say = {"response_action": "errors", "errors": {"reason": "too short"}}
-    slack.submit_view("ana", {"why": "x"})
-    assert slack.views("ana")[0]["errors"] == {"reason": "too short"}
-    bot.say = {"response_action": "update", "view": form(private_metadata="43")}
-    slack.submit_view("ana", {"why": "because", "where": "staging"})
-    told = bot.told[-1]["view"]
-    assert (told["id"], told["private_metadata"]) == (view["id"], "42")
-    assert told["state"]["values"]["reason"]["why"] == {"type": "plain_text_input", "value": "because"}
-    assert told["state"]["values"]["a"]["where"]["selected_option"]["value"] == "staging"
-    assert [each["private_metadata"] for each in slack.views("ana")] == ["43"]
-    bot.say = None
-    slack.submit_view("ana")
-    assert bot.told[-1]["view"]["state"]["values"]["reason"]["why"]["value"] == "none"
-    assert slack.views("ana") == []
-    assert slack.violations == []
-
-
-def test_a_modal_closed_updated_and_pushed(slack, bot, client):
-    view = open_form(slack, bot, client)
-    client.views_update(view_id=view["id"], hash=view["hash"], view=form(private_metadata="new"))
-    with pytest.raises(Exception, match="hash_conflict"):
-        client.views_update(view_id=view["id"], hash=view["hash"], view=form())
-    slack.click_view("ana", "where", "staging")
-    top = client.views_push(trigger_id=bot.told[-1]["trigger_id"], view=form())["view"]
-    assert top["previous_view_id"] == view["id"]
-    slack.close_view("ana")
-    assert bot.told[-1]["type"] == "view_closed"
-    bot.say = {"response_action": "clear"}
-    slack.submit_view("ana")
-    assert slack.views("ana") == []
-
-
-def test_a_trigger_opens_one_view_within_three_seconds(slack, bot, client):
-    view = form()
-    slack.command("ana", "ops", "lock")
-    trigger = bot.told[-1]["trigger_id"]
-    client.views_open(trigger_id=trigger, view=view)
-    with pytest.raises(Exception, match="exchanged_trigger_id"):
-        client.views_open(trigger_id=trigger, view=view)
-    with pytest.raises(Exception, match="invalid_trigger_id"):
-        client.views_open(trigger_id="1.2.3", view=view)
-    slack.command("ana", "ops", "lock")
-    slack._workspace.now = lambda: datetime.now(UTC) + timedelta(seconds=4)
-    with pytest.raises(Exception, match="expired_trigger_id"):
-        client.views_open(trigger_id=bot.told[-1]["trigger_id"], view=view)
-    with pytest.raises(Exception, match="invalid_arguments"):
-        client.views_open(trigger_id="1.2.3", view={"type": "modal"})
-    assert any("missing required field: title" in note for note in slack.violations)
-
-
-def test_the_home_tab(slack, bot, client):
-    client.views_publish(user_id="U0ANA", view={"type": "home", "blocks": actions(button("go", "1", "Deploy"))})
-    home = slack.home("ana")
-    assert slack.text_of(home) == "[Deploy]"
-    slack.click_view("ana", "go", view_id=home["id"])
-    assert bot.told[0]["container"] == {"type": "view", "view_id": home["id"]}
-    assert slack.home("ben") is None
-
-
 def test_suggestions_for_a_menu(slack, bot, client):
     ts = client.chat_postMessage(
         channel="C0OPS", text="?", blocks=actions({"type": "external_select", "action_id": "pick"})
     )["ts"]
-    answer = slack.block_suggestion("ana", "pick", "we", room="ops", ts=ts)
-    assert answer.json()["options"][0]["text"]["text"] == "we"
+    assert slack.block_suggestion("ana", "pick", "we", room="ops", ts=ts).status == 0
+    assert bot.told == []
+    answer = slack.block_suggestion("ana", "pick", "web", room="ops", ts=ts)
+    assert answer.json()["options"][0]["text"]["text"] == "web"
     assert bot.told[0]["type"] == "block_suggestion"
+    assert slack.violations == []
 
 
 def test_a_shortcut(slack, bot):
@@ -424,3 +231,9 @@ def test_a_button_in_an_attachment(slack, bot, client):
     with pytest.raises(Exception, match="invalid_blocks"):
         client.chat_update(channel="C0OPS", ts=ts, text="card", attachments=bad)
     assert len(slack.violations) == 2
+
+
+def test_a_usergroup_is_shown_by_its_handle(slack, bot, client):
+    slack.add_usergroup("S0RELEASE", "release", ["U0ANA"])
+    client.chat_postMessage(channel="C0OPS", text="<!subteam^S0RELEASE> and <!subteam^S0GONE>")
+    assert slack.transcript("ops") == "shipbot: @release and !subteam^S0GONE"
