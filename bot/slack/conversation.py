@@ -99,7 +99,10 @@ class Conversation:
         if not text:
             return False
         command = parse(text)
-        try:
-            return not command.target or bool(self._service.config.target(command.target))
-        except UnknownApp:
-            return False
+        targets = [command.target, command.environment] if command.either else [command.target]
+        for target in targets:
+            try:
+                return not target or bool(self._service.config.target(target))
+            except UnknownApp:
+                continue
+        return False
