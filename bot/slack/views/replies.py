@@ -11,7 +11,7 @@ from bot.deploys.config import App
 from bot.deploys.errors import Locked, NotAllowed, PersonError, TryLater, UnknownApp
 from bot.deploys.model import Deploy, Step, Vote, short
 from bot.reader import Audit, Difference, Page, Place
-from bot.service.asking import Foreseen
+from bot.service.asking import Foreseen, again
 from bot.slack.grammar import BY_NAME, FORMS, Form, ParseError, nearest_form
 from bot.slack.views.card import STEAL, emoji, short_words
 from bot.slack.views.findings import checklist, refusal, waiting_for
@@ -135,7 +135,7 @@ def foreseen(asked: Foreseen, links: Links) -> Message:
     blocks = [section(f":mag: {what}"), section(f"{outcome}.")]
     lines = checklist(decision.findings)
     if decision.outcome == policy.REFUSE:
-        target = f"{deploy.app}/{deploy.ref} to {deploy.environment}"
+        target = again(deploy)
         lines += [refusal(item, deploy.app, deploy.environment, target) for item in decision.of(policy.REFUSED)]
     if lines:
         blocks.append(context("\n".join(lines)))
