@@ -34,6 +34,7 @@ from bot.slack.views.text import (
     plain,
     plain_context,
     plain_section,
+    quoted,
     room,
     section,
     who,
@@ -178,7 +179,7 @@ def line(deploy: Deploy, step: Step, room_id: str) -> Message | None:
     if step.kind in ("asks", "reminds"):
         return _call(deploy, step) if room_id == deploy.room else None
     if step.kind in _SAID_BY:
-        by, reason = person(step.actor), f": “{escape(flat(step.description))}”" if step.description else ""
+        by, reason = person(step.actor), f": {quoted(step.description)}" if step.description else ""
         text = _SAID_BY[step.kind].format(by=by, reason=reason)
         return Message(plain(text), [section(text)])
     if step.state == "not_stopped":

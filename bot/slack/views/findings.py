@@ -16,11 +16,13 @@ from bot.slack.views.text import (
     count,
     escape,
     flat,
+    formats,
     is_address,
     link,
     listed,
     name,
     person,
+    quoted,
     room,
     who,
 )
@@ -98,7 +100,7 @@ def refusal(finding: Finding, app: str, environment: str, target: str) -> str:
 def ended(finding: Finding) -> str:
     """Why a deploy that waited is over."""
     if finding.gate == policy.APPROVALS and finding.code == "rejected":
-        because = f": “{escape(flat(finding.facts['reason']))}”" if finding.facts["reason"] else ""
+        because = f": {quoted(finding.facts['reason'])}" if finding.facts["reason"] else ""
         return f"{person(finding.facts['user_id'], finding.facts['user_name'])} rejected it{because}."
     if finding.gate == policy.APPROVALS and finding.code == "expired":
         got = f"{len(finding.facts['given'])} of {finding.facts['required']}"
@@ -133,7 +135,7 @@ def locked(lock: Facts) -> str:
     """`locked by @ben since …: “demo day” (until …)`."""
     where = "" if lock["environment"] else f" ({'all of it' if lock['app'] else 'everything'})"
     by = person(lock["user_id"], lock["user_name"])
-    reason = f": “{escape(flat(lock['reason']))}”" if lock["reason"] else ""
+    reason = f": {quoted(lock['reason'])}" if lock["reason"] else ""
     until = f" (until {_time(lock['expires_at'])})" if lock["expires_at"] else ""
     return f"locked{where} by {by} since {_time(lock['at'])}{reason}{until}"
 
@@ -149,7 +151,7 @@ def _frozen(freeze: Facts) -> str:
     what = escape(flat(freeze["name"])) if freeze["name"] else "by " + person(freeze["user_id"], freeze["user_name"])
     if freeze["name"] == "" and not freeze["user_id"]:
         what = "by the config"
-    reason = f", “{escape(flat(freeze['reason']))}”" if freeze["reason"] else ""
+    reason = f", {quoted(freeze['reason'])}" if freeze["reason"] else ""
     until = f", until {_time(freeze['until'])}" if freeze["until"] else ", until somebody unfreezes it"
     return f"{what}{reason}{until}"
 
@@ -226,8 +228,10 @@ def _checks(finding: Finding) -> str:
 
 
 def _check(item: Sequence[str]) -> str:
-    label = escape(flat(item[0], 60)).replace("|", "¦")
-    return link(item[2], label) if item[2] and is_address(item[2], LINK) else code(item[0], 60)
+    label = flat(item[0], 60)
+    if formats(label) or not is_address(item[2], LINK):
+        return code(label)
+    return link(item[2], escape(label).replace("|", "¦"))
 
 
 def _state(state: str) -> str:

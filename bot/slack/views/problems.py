@@ -11,7 +11,7 @@ from bot.deploys.errors import PersonError, TryLater, problem_of
 from bot.deploys.model import Problem, short
 from bot.deploys.policy import REFUSED, WAITING, Finding
 from bot.slack.views.findings import ended, locked, refusal, said, standing
-from bot.slack.views.text import clock_time, code, duration, escape, flat, listed, name, person, room
+from bot.slack.views.text import clock_time, code, duration, escape, flat, formats, listed, name, person, room
 
 Facts = Mapping[str, Any]
 
@@ -292,6 +292,9 @@ def _scope(facts: Facts) -> str:
 
 
 def _unknown_time(facts: Facts) -> str:
+    if formats(flat(facts["text"])):  # the message repeats it
+        examples = listed([code(time) for time in ("16:00", "Fri 16:00", "2026-12-24 18:00")], "or")
+        return f"{code(facts['text'])} is no time that I understand. Write it like {examples}."
     return escape(flat(facts["message"], 300))
 
 

@@ -36,6 +36,7 @@ from bot.slack.views.text import (
     person,
     plain,
     plain_context,
+    quoted,
     room,
     section,
     seen,
@@ -160,7 +161,7 @@ def _step(step: Step, vote: Vote | None) -> str:
         rule = vote.policy
         of = f"{count(rule['required'], 'approval')} wanted"
         among = f" among {listed([who(item) for item in rule['approvers']], 'or')}" if rule["approvers"] else ""
-        because = f": “{escape(flat(vote.reason))}”" if vote.reason else ""
+        because = f": {quoted(vote.reason)}" if vote.reason else ""
         by = person(vote.user_id, vote.user_name)
         return f"{by} {'approved' if vote.approves else 'rejected'} {code(short(vote.sha))}{because} ({of}{among})"
     if step.kind == "status":
