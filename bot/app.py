@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -19,9 +20,14 @@ from bot.github.webhooks import KIND, Webhooks
 from bot.metrics import CONTENT_TYPE, Metrics
 from bot.reader import Reader
 from bot.scheduler import Scheduler
-from bot.service import CARD, CHANGE, CREATE, PAST, Service
+from bot.service import Service
+from bot.service.core import CARD, CHANGE, CREATE, DECIDE, LOCK_TIMER, PAST, STOP, TELL, WATCH
+from bot.service.linking import LOGIN
 from bot.settings import Settings
+from bot.slack.answers import Answers
+from bot.slack.clicks import Clicks
 from bot.slack.client import SlackClient
+from bot.slack.commands import Commands
 from bot.slack.conversation import Conversation
 from bot.slack.listeners import CLICK, COMMAND, EVENT, SlackEvents, SocketMode, build_app
 from bot.slack.outbox import Outbox
@@ -52,10 +58,13 @@ class Bot:
         self.github = github_client(settings, self.clock, self.metrics)
         self.slack = slack_client(settings, self.clock, self.metrics)
         links = Links(web_url(settings.github_api_url))
-        self.service = Service(store, self.github, config, self.clock, self._count_state)
+        self.service = Service(store, self.github, self.slack, config, self.clock, self._count_state)
         reader = Reader(store, self.github, config, self.clock)
-        self._conversation = Conversation(self.service, reader, self.slack, links, self.clock)
-        self._outbox = Outbox(store, self.slack, links)
+        answers = Answers(self.slack)
+        commands = Commands(self.service, reader, self.slack, answers, links, self.clock)
+        self._clicks = Clicks(self.service, reader, answers, links, self.clock)
+        self._conversation = Conversation(self.service, commands, answers, self.clock)
+        self._outbox = Outbox(store, self.slack, links, self.clock)
         self._intake = Intake(store, self.clock)
         self.workers = Workers(store, self.clock, self.metrics, self._handlers(), self._apologise, self._intake.pressed)
         self._scheduler = Scheduler(store.bell.ring, self._sweep)
@@ -129,11 +138,17 @@ class Bot:
         handlers: dict[str, Handler] = {
             COMMAND: self._conversation.command,
             EVENT: self._conversation.event,
-            CLICK: self._conversation.click,
+            CLICK: self._clicks.click,
+            TELL: self._conversation.tell,
             CARD: self._outbox.show,
             CREATE: self._create,
-            CHANGE: self._change,
             PAST: self._past,
+            LOGIN: self._login,
+            LOCK_TIMER: lambda job: self.service.lock_due(job.json()["lock"]),
+            DECIDE: self._about_deploy(self.service.decide),
+            WATCH: self._about_deploy(self.service.watch),
+            STOP: self._about_deploy(self.service.stop),
+            CHANGE: self._about_deploy(self.service.describe_change),
         }
         return handlers | {KIND + event: self._webhook for event in EVENTS}
 
@@ -142,10 +157,19 @@ class Bot:
         structlog.contextvars.bind_contextvars(deploy=number)
         self.service.create(number, job.attempts)
 
-    def _change(self, job: Job) -> None:
-        number = job.json()["deploy"]
-        structlog.contextvars.bind_contextvars(deploy=number)
-        self.service.describe_change(number)
+    def _about_deploy(self, verb: Callable[[int], None]) -> Handler:
+        """The handler of a job that is a verb for one deploy."""
+
+        def handle(job: Job) -> None:
+            number = job.json()["deploy"]
+            structlog.contextvars.bind_contextvars(deploy=number)
+            verb(number)
+
+        return handle
+
+    def _login(self, job: Job) -> None:
+        data = job.json()
+        self.service.login_due(data["user"], data["handle"], timedelta(seconds=data["every"]))
 
     def _past(self, job: Job) -> None:
         self.service.read_past(job.json()["repository"])

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from bot.deploys.clock import Clock
 from bot.deploys.config import App, Config
-from bot.deploys.errors import NothingLive, UnknownRef
-from bot.deploys.model import Comparison, Deploy
+from bot.deploys.errors import NothingLive, UnknownDeploy, UnknownRef
+from bot.deploys.model import Comparison, Deploy, Freezing, Lock, Step, Vote
 from bot.deploys.nearest import nearest
 from bot.deploys.ports import GitHub
-from bot.store import records
+from bot.service.facts import all_freezes
+from bot.store import gates, records
 from bot.store.engine import Store
 
 PAGE = 10  # deploys on one page of history
@@ -41,6 +42,16 @@ class Page:
     ref: str | None
     deploys: Sequence[Deploy]
     older: int | None
+    votes: Mapping[int, Sequence[Vote]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """One deploy with all that happened to it, in the order in which it did."""
+
+    deploy: Deploy
+    steps: Sequence[Step]
+    votes: Sequence[Vote]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,33 +74,64 @@ class Reader:
         self.config = config
         self._clock = clock
 
-    def where(self, target: str) -> list[Place]:
-        """Each environment of an app in the config's order; raises UnknownApp."""
+    def apps(self, room: str) -> dict[str, App]:
+        """The apps that may be spoken of in a room."""
+        return {name: app for name, app in self.config.apps.items() if not app.rooms or room in app.rooms}
+
+    def where(self, target: str, room: str) -> list[Place]:
+        """Each environment of an app in the config's order; raises UnknownApp and WrongRoom."""
         name, app = self.config.app(target)
+        self.config.check_room(name, room)
         return self._places(name, app, None, recent=0)
 
-    def status(self, target: str, environment: str | None) -> list[Place]:
-        """What is under way and how the last deploys went: of one app, or of all when `target` is ''."""
+    def status(self, target: str, environment: str | None, room: str) -> list[Place]:
+        """What is under way and how the last deploys went: of one app, or of all of this room when `target` is ''."""
         if not target:
-            return [
-                place for name, app in self.config.apps.items() for place in self._places(name, app, None, recent=1)
-            ]
+            return [place for name, app in self.apps(room).items() for place in self._places(name, app, None, recent=1)]
         name, app = self.config.app(target)
+        self.config.check_room(name, room)
         only = self.config.environment(name, environment)[0] if environment else None
         return self._places(name, app, only, recent=RECENT)
 
-    def history(self, target: str, environment: str | None, before: int | None = None) -> Page:
+    def history(self, target: str, environment: str | None, room: str, before: int | None = None) -> Page:
         """Past deploys; `target` may carry a ref; `before` is the number a further page starts below."""
         name, _, ref = self.config.target(target)
+        self.config.check_room(name, room)
         only = self.config.environment(name, environment)[0] if environment else None
         with self._store.read() as connection:
             found = records.history(connection, name, environment=only, ref=ref or None, before=before, limit=PAGE + 1)
+            votes = gates.votes_on(connection, [deploy.number for deploy in found[:PAGE]])
         older = found[PAGE - 1].number if len(found) > PAGE else None
-        return Page(name, only, ref or None, found[:PAGE], older)
+        return Page(name, only, ref or None, found[:PAGE], older, votes)
 
-    def diff(self, target: str, environment: str | None) -> Difference:
+    def audit(self, number: int, room: str) -> Audit:
+        """All that happened to one deploy: who asked, who agreed to what and under which rules, what was reported.
+
+        Raises UnknownDeploy and WrongRoom.
+        """
+        with self._store.read() as connection:
+            deploy = records.deploy(connection, number)
+            if deploy is None:
+                raise UnknownDeploy(number)
+            if deploy.app in self.config.apps:
+                self.config.check_room(deploy.app, room)
+            votes = gates.votes_on(connection, [number])[number]
+            return Audit(deploy, records.steps(connection, number), votes)
+
+    def locks(self) -> list[Lock]:
+        """The locks that hold, oldest first."""
+        with self._store.read() as connection:
+            return gates.all_locks(connection, self._clock.now())
+
+    def freezes(self) -> list[Freezing]:
+        """The freezes that hold, those of the config first."""
+        with self._store.read() as connection:
+            return all_freezes(connection, self.config, self._clock.now())
+
+    def diff(self, target: str, environment: str | None, room: str) -> Difference:
         """What is not out yet. Raises the person's errors, NothingLive among them, and TryLater."""
         name, app, ref = self.config.target(target)
+        self.config.check_room(name, room)
         place, _ = self.config.environment(name, environment)
         with self._store.read() as connection:
             live = records.live(connection, name, place)

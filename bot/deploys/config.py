@@ -32,7 +32,7 @@ from bot.deploys.windows import Window, parse_window
 RESERVED = frozenset(
     "apps approve at because cancel check deploy diff for freeze from help history in lock locks login logout"
     " on promote reject retry rollback schedules stats status subscribe to unfreeze unlock unschedule"
-    " unsubscribe where whoami all".split()
+    " unsubscribe until where whoami all".split()
 )
 
 

@@ -47,11 +47,11 @@ class Lock:
     environment: str | None
     user_id: str
     user_name: str
-    person: str
     reason: str
     room: str
     at: datetime
     expires_at: datetime | None = None
+    person: str = ""  # Person.key of the owner, as they are linked now, where that matters
 
     @property
     def label(self) -> str:
@@ -247,7 +247,6 @@ class Deploy:
     environment_url: str = ""
     problem: Problem | None = None
     change: Change | None = None
-    person: str = ""  # Person.key of the one who asked
     pinned_at: datetime | None = None  # since when it is for just this commit
     cleared_at: datetime | None = None  # when every gate had let it through
     slot: str | None = None  # while it is the one under way in its environment

@@ -78,7 +78,7 @@ class Asking(Deciding):
                 raise NotAllowed(
                     candidate.app,
                     candidate.environment,
-                    f"{candidate.app}/{candidate.ref} to {candidate.environment}",
+                    again(candidate),
                     [finding.as_json() for finding in decision.findings],
                 )
             deploy = records.add_deploy(connection, source, _values(candidate))
@@ -235,7 +235,6 @@ class Asking(Deciding):
             state=states.HELD,
             asked_at=now,
             pinned_at=now,
-            person=person.key,
             is_default=ref == default,
         )
         return candidate, environment, outside
@@ -267,12 +266,20 @@ class Asking(Deciding):
 
 _STORED = (
     "id origin app repository environment ref sha task hosts forced auto_merge reason subject user_id user_name room"
-    " message_id thread_id state asked_at pinned_at person is_default"
+    " message_id thread_id state asked_at pinned_at is_default"
 ).split()
 
 
 def _values(deploy: Deploy) -> dict[str, Any]:
     return {name: getattr(deploy, name) for name in _STORED}
+
+
+def again(deploy: Deploy) -> str:
+    """What a person would type to ask for the same once more."""
+    task = "" if deploy.task == "deploy" else f"{deploy.task} "
+    force = "!" if deploy.forced else ""
+    hosts = f"/{deploy.hosts}" if deploy.hosts else ""
+    return f"{task}{deploy.app}/{deploy.ref}{force} to {deploy.environment}{hosts}"
 
 
 def _end_of(finding: policy.Finding) -> str:

@@ -114,7 +114,8 @@ class Creating(Asking):
                 return
             now = self._clock.now()
             if now < deploy.deadline_at:
-                self._refresh(connection, deploy)  # it says by itself that nothing was heard yet
+                if deploy.state == states.CREATED:
+                    self._refresh(connection, deploy)  # it says by itself that nothing was heard yet
                 self._watch(connection, number, deploy.deadline_at)
                 return
             since = deploy.created_at or deploy.asked_at

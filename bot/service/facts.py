@@ -70,12 +70,12 @@ class Deciding(Core):
             asker=outside.asker,
             standing=outside.standing,
             override=outside.override,
-            locks=gates.locks_over(connection, deploy.app, deploy.environment, now),
+            locks=self.people.locks_now(connection, gates.locks_over(connection, deploy.app, deploy.environment, now)),
             freezes=freezes_over(connection, self.config, deploy.app, deploy.environment, now),
             checks=outside.checks,
             live=live,
             coming=coming,
-            votes=gates.votes_on(connection, [deploy.number])[deploy.number] if deploy.number else (),
+            votes=self.people.votes_now(connection, deploy.number) if deploy.number else (),
             ahead=gates.ahead(connection, deploy),
         )
         return policy.decide(facts)

@@ -107,7 +107,7 @@ class Locking(Deciding):
                 return Taken(known)
             now = self._clock.now()
             before = gates.lock_on(connection, scope.app, scope.environment, now)
-            own = before is not None and before.person == person.key
+            own = before is not None and self._is(connection, before, person)
             if before is not None:
                 if not own and not steal:
                     raise Locked(before.as_json())
@@ -120,7 +120,6 @@ class Locking(Deciding):
                     "environment": scope.environment,
                     "user_id": person.id,
                     "user_name": person.name,
-                    "person": person.key,
                     "reason": reason or (before.reason if before is not None and own else ""),
                     "room": room,
                     "at": now,
@@ -134,7 +133,9 @@ class Locking(Deciding):
             if stolen is not None:
                 self._tell_owner(connection, stolen, "lock_stolen", person, reason)
             running = [deploy for place in places if (deploy := gates.running(connection, *place)) is not None]
-            others = [deploy for deploy in running if deploy.person != person.key]
+            others = [
+                deploy for deploy in running if self.people.person_in(connection, deploy.user_id).key != person.key
+            ]
             return Taken(lock, stolen, own, others)
 
     def steal(self, lock_id: int, asker: Asker, *, room: str, source: str) -> Taken:
@@ -180,12 +181,14 @@ class Locking(Deciding):
         """Ends every lock of that person's; returns them."""
         person = self.people.person(asker)
         with self._store.read() as connection:
-            mine = [lock for lock in gates.all_locks(connection, self._clock.now()) if lock.person == person.key]
+            held = gates.all_locks(connection, self._clock.now())
+            mine = [lock for lock in held if self._is(connection, lock, person)]
         return [self._unlock(lock, asker) for lock in mine]
 
     def _unlock(self, lock: Lock, asker: Asker) -> Lock:
         person = self.people.person(asker)
-        own = lock.person == person.key
+        with self._store.read() as connection:
+            own = self._is(connection, lock, person)
         if not own:
             self._entitled("unlock", person, Scope(lock.app, lock.environment))
         places = self.config.places(lock.app, lock.environment)
@@ -196,6 +199,10 @@ class Locking(Deciding):
                     self._tell_owner(connection, lock, "lock_released", person, "")
                 self._decide_places(connection, places)
         return lock
+
+    def _is(self, connection: sa.Connection, lock: Lock, person: Person) -> bool:
+        """Whether a lock is that person's, also where they have linked their account since."""
+        return self.people.person_in(connection, lock.user_id).key == person.key
 
     def lock_due(self, lock_id: int) -> None:
         """A lock has run out, or its owner is to be reminded of it. Raises TryLater while Slack can't be asked."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import sqlalchemy as sa
 
 from bot.deploys.config import USER, Config, Environment
 from bot.deploys.errors import LookupFailed, PersonError, TryLater, problem_of
-from bot.deploys.model import Asker, Person
+from bot.deploys.model import Asker, Lock, Person, Vote
 from bot.deploys.policy import Answer
 from bot.deploys.ports import Directory, GitHub
 from bot.store import gates
@@ -38,6 +39,15 @@ class People:
         """The same, within a transaction."""
         login = self._config.users.get(user_id) or gates.login_of(connection, user_id)
         return Person(user_id, user_name, login)
+
+    def votes_now(self, connection: sa.Connection, number: int) -> list[Vote]:
+        """What was said about a deploy, each voice that of the person as they are linked now."""
+        votes = gates.votes_on(connection, [number])[number]
+        return [replace(vote, person=self.person_in(connection, vote.user_id).key) for vote in votes]
+
+    def locks_now(self, connection: sa.Connection, locks: Sequence[Lock]) -> list[Lock]:
+        """Locks, each that of the person as they are linked now."""
+        return [replace(lock, person=self.person_in(connection, lock.user_id).key) for lock in locks]
 
     def admin(self, person: Person) -> bool:
         return person.id in self._config.admins

@@ -74,10 +74,11 @@ class Voting(Asking):
                 },
                 at=now,
             )
-            if not gates.add_vote(connection, vote):
-                said = gates.votes_on(connection, [number])[number]
-                before = next(item for item in said if item.person == voter.key and item.sha == deploy.sha)
-                raise AlreadyVoted(number, before.approves)
+            for said in self.people.votes_now(connection, number):
+                if said.person == voter.key and said.sha == deploy.sha:
+                    raise AlreadyVoted(number, said.approves)
+            added = gates.add_vote(connection, vote)
+            assert added, "the place is held, and they had not said anything"
             kind = "approved" if approves else "rejected"
             key = f"{deploy.sha}:{voter.id}"
             records.add_step(connection, number, kind, key, now, actor=voter.id, description=reason)

@@ -1,4 +1,4 @@
-"""The language of `/deploy`: one table from which commands are parsed and help is written.
+"""The language of `/deploy`: text becomes a command and a command text, by the table in forms.py.
 
 It knows words, not apps: whether `web` is an app and `prod` an environment is found out later, by the config.
 """
@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from bot.deploys.nearest import nearest
+from bot.deploys.times import parse_duration
+from bot.slack.forms import BY_NAME, FORMS, HOSTS, Clause, Form
+
+__all__ = ["BY_NAME", "FORMS", "LONGEST", "Clause", "Command", "Form", "ParseError", "nearest_form", "parse", "render"]
 
 LONGEST = 2000  # characters of a command; Slack itself lets a message have many more
 
@@ -18,7 +22,9 @@ LONGEST = 2000  # characters of a command; Slack itself lets a message have many
 class Command:
     """A parsed command. `name` is the form's; the rest is empty where it was not said.
 
-    `target` is `APP`, `APP/REF` or `APP@REF`; `task` is GitHub's (`deploy`, `deploy:migrations`).
+    `target` is `APP`, `APP/REF` or `APP@REF`; `task` is GitHub's (`deploy`, `deploy:migrations`); `number` is a
+    deploy's; `everything` stands for `all`. `duration` is one that `parse_duration` takes. `until` is a moment in
+    the person's words, not understood yet. `freeze` and `unfreeze` may have an environment and no target.
     """
 
     name: str
@@ -29,113 +35,20 @@ class Command:
     force: bool = False
     reason: str = ""
     topic: str = ""
+    number: int = 0
+    everything: bool = False
+    duration: str = ""
+    until: str = ""
     # A deploy said without the word: what was taken for an app may be a slip for a command.
     bare: bool = field(default=False, compare=False)
+    # `lock X on Y`, which some say for an environment X of an app Y. X is the target here and Y the environment;
+    # where there is no app X, whoever reads this takes Y for the app and X for its environment.
+    either: bool = field(default=False, compare=False)
 
-
-@dataclass(frozen=True, slots=True)
-class Clause:
-    """A part that starts with a keyword: any of `words`, then one word, or all the `rest` of the text."""
-
-    words: tuple[str, ...]
-    slot: str
-    name: str
-    rest: bool = False
-
-    @property
-    def usage(self) -> str:
-        return f"[{self.words[0]} {self.slot}]{'[!]' if self.slot == 'ENV[/HOSTS]' else ''}"
-
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    """One command: what is parsed, and what help says of it. `slot` is its first word, if it takes one."""
-
-    name: str
-    summary: str
-    slot: str = ""
-    holds: str = ""
-    required: bool = False
-    clauses: tuple[Clause, ...] = ()
-    examples: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-
-    @property
-    def usage(self) -> str:
-        """The form as people type it, optional parts in brackets."""
-        if self.name == "deploy":
-            head = "[deploy][:TASK][!] APP[/REF | @REF][!]"
-        else:
-            slot = self.slot if self.required else f"[{self.slot}]"
-            head = f"{self.name} {slot}" if self.slot else self.name
-        return " ".join([head, *(clause.usage for clause in self.clauses)])
-
-
-_WHERE = ("to", "on", "in")
-_TO = Clause(_WHERE, "ENV[/HOSTS]", "environment")
-_IN = Clause(("in", "to", "on"), "ENV", "environment")
-_BECAUSE = Clause(("because",), "REASON", "reason", rest=True)
-
-FORMS: tuple[Form, ...] = (
-    Form(
-        "deploy",
-        "Put a branch, tag or commit of an app into an environment",
-        slot="APP[/REF | @REF]",
-        holds="target",
-        required=True,
-        clauses=(_TO, _BECAUSE),
-        examples=(
-            "web",
-            "web/topic to staging",
-            "web@v1.4 to production/fe1,fe2 because the fix is urgent",
-            "deploy:migrations web/topic to staging",
-            "deploy! web to production",
-        ),
-        notes=(
-            "Without a ref the app's default branch goes; without an environment, the default environment.",
-            "`!` forces: checks are skipped, and everyone can see it.",
-        ),
-    ),
-    Form("help", "Say what can be typed", slot="TOPIC", holds="topic", examples=("help", "help deploy")),
-    Form("apps", "List the apps and their environments"),
-    Form(
-        "where",
-        "Say what is live in each environment of an app",
-        slot="APP",
-        holds="target",
-        required=True,
-        examples=("where web",),
-    ),
-    Form(
-        "status",
-        "Say what is under way and how the last deploys went",
-        slot="APP",
-        holds="target",
-        clauses=(_IN,),
-        examples=("status", "status web in production"),
-    ),
-    Form(
-        "history",
-        "List past deploys of an app, of one ref or in one environment",
-        slot="APP[/REF]",
-        holds="target",
-        required=True,
-        clauses=(_IN,),
-        examples=("history web", "history web/topic in staging"),
-    ),
-    Form(
-        "diff",
-        "Say what is not out yet",
-        slot="APP[/REF]",
-        holds="target",
-        required=True,
-        clauses=(_IN,),
-        examples=("diff web", "diff web/topic in staging"),
-    ),
-)
-BY_NAME = {form.name: form for form in FORMS}
 
 _DEPLOY = re.compile(r"(?i:deploy)?(?::(?P<task>[\w.:-]+))?(?P<force>!)?")
+_NUMBER = re.compile(r"#?([0-9]{1,18})")  # as many digits as every database keeps
+_WANTED = {"target": "an app", "number": "a deploy's number"}
 
 
 class ParseError(Exception):
@@ -180,33 +93,44 @@ def _parse(text: str) -> Command:
     if not words:
         return Command("help")
     first = words[0].text
-    form = BY_NAME.get(first.lower())
-    if form is not None and form.name != "deploy":
-        return _simple(form, text, words[1:])
+    name, forced = _unforced(first)
+    form = BY_NAME.get(name.lower())
+    if form is not None and form.name != "deploy" and (form.force or not forced):
+        return _Reader(form, text, words[1:], force=forced).read()
+    form = BY_NAME["deploy"]
     head = _DEPLOY.fullmatch(first)
     if head is None:
-        return _deploy(text, words, force=False, task="", bare=True)
+        return _Reader(form, text, words, bare=True).read()
     task = f"deploy:{head['task']}" if head["task"] else ""
-    return _deploy(text, words[1:], force=bool(head["force"]), task=task, bare=False)
+    return _Reader(form, text, words[1:], force=bool(head["force"]), task=task).read()
 
 
 def render(command: Command) -> str:
     """The command as text; parsing it gives the same command again."""
     form = BY_NAME[command.name]
-    mark = "!" if command.force else ""
-    parts = [(command.task or command.name) + mark, command.target or command.topic]
+    parts = [command.task or command.name, command.target or command.topic]
+    if command.force and form.name == "deploy":
+        parts[0] += "!"
+    if command.everything:
+        parts.append("all")
+    if command.number:
+        parts.append(str(command.number))
+    reason = ""
     for clause in form.clauses:
         value = getattr(command, clause.name)
         if clause.name == "environment" and command.hosts:
             value = f"{value}/{command.hosts}"
-        if value:
+        if value and clause.takes == "rest":
+            reason = f" {clause.words[0]} {value}"
+        elif value:
             parts += [clause.words[0], value]
-    return " ".join(part for part in parts if part)
+    mark = "!" if command.force and form.name != "deploy" else ""
+    return " ".join(part for part in parts if part) + mark + reason
 
 
 def nearest_form(word: str) -> Form | None:
-    """The form whose name is most like a word somebody typed."""
-    names = nearest(word, BY_NAME, limit=1)
+    """The form whose name is most like a word somebody typed; None for what is no word, such as a mention."""
+    names = nearest(word, BY_NAME, limit=1) if word[:1].isalpha() else []
     return BY_NAME[names[0]] if names else None
 
 
@@ -214,13 +138,15 @@ def _nearest(error: ParseError) -> str:
     """The text with the word at fault read as the keyword it is most like, or with the missing one before it."""
     text, start, end = error.text, error.start, error.end
     word, form = text[start:end], error.form
-    missing = re.match(r"`(\w+)", error.expected)  # `to ENV`, `because REASON`, or a command's name
-    if form is None or missing is None or not word:
+    if form is None or not word or not error.expected.startswith("`"):
         return ""
+    missing = re.findall(r"`(\w+)", error.expected)  # `to ENV`, `because REASON`, or a command's name
+    if word[0].isdigit():  # likelier a time than a name
+        missing.sort(key=lambda keyword: keyword not in ("for", "until"))
     keywords = [form.name, *(keyword for clause in form.clauses for keyword in clause.words)]
     attempts = [text[:start] + keyword + text[end:] for keyword in nearest(word, keywords, limit=1)]
     if word.lower() not in keywords:
-        attempts.append(f"{text[:start]}{missing[1]} {text[start:]}")
+        attempts += [f"{text[:start]}{keyword} {text[start:]}" for keyword in missing]
     for attempt in attempts:
         try:
             _parse(attempt)
@@ -230,80 +156,162 @@ def _nearest(error: ParseError) -> str:
     return ""
 
 
-def _deploy(text: str, words: list[_Word], *, force: bool, task: str, bare: bool) -> Command:
-    form = BY_NAME["deploy"]
-    if not words:
-        raise ParseError(text, len(text), len(text), "an app", form)
-    target, forced = _unforced(words[0].text)
-    if not target or target[0] in "/@":
-        raise ParseError(text, words[0].start, words[0].end, "an app", form)
-    values: dict[str, Any] = {"target": target}
-    rest = words[1:]
-    if bare and rest and rest[0].text != "!" and not _starts_clause(form, rest[0]):
-        # Two words that no form begins with: the first is likelier a slip for a command than an app.
-        form = nearest_form(words[0].text) or form
-        word = words[0] if form.name != "deploy" else rest[0]
-        expected = f"`{form.name}`" if form.name != "deploy" else _clause_words(form)
-        raise ParseError(text, word.start, word.end, expected, form)
-    force = force or forced
-    position = 0
-    while position < len(rest):
-        word = rest[position]
-        if word.text == "!":
-            force = True
-            position += 1
-            continue
-        clause, value, position = _clause(form, text, rest, position, values)
-        if clause.name == "environment":
-            value, forced = _unforced(value)
-            force = force or forced
-            value, _, values["hosts"] = value.partition("/")
-            if not value:
-                raise ParseError(text, rest[position - 1].start, rest[position - 1].end, "an environment", form)
-        values[clause.name] = value
-    return Command("deploy", task=task, force=force, bare=bare, **values)
+class _Reader:
+    """Reads the words of one command, from the first behind its name to the last."""
+
+    def __init__(
+        self, form: Form, text: str, words: list[_Word], *, force: bool = False, task: str = "", bare: bool = False
+    ) -> None:
+        self._form = form
+        self._text = text
+        self._words = _with_colon_apart(form, words)
+        self._position = 0
+        self._force = force
+        self._task = task
+        self._bare = bare
+        self._values: dict[str, Any] = {}
+
+    def read(self) -> Command:
+        """The command. Raises ParseError."""
+        self._read_slot()
+        if self._bare:
+            self._see_that_it_is_a_deploy()
+        while self._position < len(self._words):
+            if self._form.force and self._words[self._position].text == "!":
+                self._force = True
+                self._position += 1
+            else:
+                self._read_clause()
+        if self._values.get("environment") and not self._values.get("target") and not self._form.anywhere:
+            self._fail(self._words[0], "an app")
+        return Command(self._form.name, task=self._task, force=self._force, bare=self._bare, **self._values)
+
+    def _read_slot(self) -> None:
+        form, word = self._form, self._here()
+        wanted = _WANTED.get(form.holds, "") + (" or `all`" if form.everything else "")
+        if not form.slot or not word.text or self._starts_clause(word):
+            if form.required:
+                self._fail(word, wanted)
+            return
+        self._position += 1
+        value = self._marked(word)
+        if form.everything and value.lower() == "all":
+            self._values["everything"] = True
+        elif form.holds == "number":
+            number = _NUMBER.fullmatch(value)
+            if number is None or not int(number[1]):
+                self._fail(word, wanted)
+            self._values["number"] = int(number[1])
+        elif form.holds == "target" and (not value or value[0] in "/@"):
+            self._fail(word, wanted)
+        else:
+            self._values[form.holds] = value
+
+    def _see_that_it_is_a_deploy(self) -> None:
+        """Two words that no form begins with: the first is likelier a slip for a command than an app."""
+        second = self._here()
+        if not second.text or second.text == "!" or self._starts_clause(second):
+            return
+        form = nearest_form(self._words[0].text)
+        if form is None or form.name == "deploy":
+            self._fail(second, self._clauses_left())
+        raise ParseError(self._text, self._words[0].start, self._words[0].end, f"`{form.name}`", form)
+
+    def _read_clause(self) -> None:
+        word = self._here()
+        clause = next((clause for clause in self._left() if word.text.lower() in clause.words), None)
+        if clause is None:
+            self._fail(word, self._clauses_left())
+        self._position += 1
+        first = self._here()
+        if clause.takes == "rest":
+            value = self._rest(clause)
+        elif clause.takes == "words":
+            value = self._words_up_to_a_keyword()
+        else:
+            value = "" if self._starts_clause(first) else self._marked(first)
+            self._position += 1
+        if clause is HOSTS:
+            value, _, self._values["hosts"] = value.partition("/")
+        if not value or (clause.name == "duration" and not _is_duration(value)):
+            self._fail(first, clause.wanted)
+        if word.text.lower() == clause.turned:
+            self._values["either"] = True
+        self._values[clause.name] = value
+
+    def _rest(self, clause: Clause) -> str:
+        """All that is left, on one line."""
+        words = self._words[self._position :]
+        self._position = len(self._words)
+        while clause.mark and words and words[-1].text == "!":
+            self._force = True
+            words.pop()
+        return " ".join(word.text for word in words)
+
+    def _words_up_to_a_keyword(self) -> str:
+        start = self._position
+        while self._position < len(self._words) and not self._starts_clause(self._here()):
+            self._position += 1
+        return " ".join(word.text for word in self._words[start : self._position])
+
+    def _here(self) -> _Word:
+        """The word that comes next; an empty one behind the last."""
+        if self._position < len(self._words):
+            return self._words[self._position]
+        return _Word("", len(self._text), len(self._text))
+
+    def _marked(self, word: _Word) -> str:
+        """The word without the `!` that forces, where there may be one."""
+        value, forced = _unforced(word.text) if self._form.force else (word.text, False)
+        self._force = self._force or forced
+        return value
+
+    def _starts_clause(self, word: _Word) -> bool:
+        return _is_keyword(self._form, word.text)
+
+    def _left(self) -> list[Clause]:
+        """The clauses that may still come. `all` has no environment."""
+        taken = {*self._values, *(["environment"] if "everything" in self._values else [])}
+        return [clause for clause in self._form.clauses if clause.name not in taken]
+
+    def _clauses_left(self) -> str:
+        names = [f"`{clause.usage}`" for clause in self._left()]
+        return " or ".join([*([", ".join(names[:-1])] if names[:-1] else []), *names[-1:]]) or "the end"
+
+    def _fail(self, word: _Word, expected: str) -> NoReturn:
+        raise ParseError(self._text, word.start, word.end, expected, self._form)
 
 
-def _simple(form: Form, text: str, words: list[_Word]) -> Command:
-    values: dict[str, Any] = {}
-    position = 0
-    if form.slot and words and not _starts_clause(form, words[0]):
-        values[form.holds] = words[0].text
-        position = 1
-    if form.required and form.holds not in values:
-        place = words[0] if words else _Word("", len(text), len(text))
-        raise ParseError(text, place.start, place.end, "an app", form)
-    while position < len(words):
-        clause, value, position = _clause(form, text, words, position, values)
-        values[clause.name] = value
-    if values.get("environment") and not values.get("target"):
-        raise ParseError(text, words[0].start, words[0].end, "an app", form)
-    return Command(form.name, **values)
+def _with_colon_apart(form: Form, words: list[_Word]) -> list[_Word]:
+    """The words, with the colon that starts a reason as one of its own: `2h: demo` becomes `2h`, `:`, `demo`.
+
+    Only in a form that takes one, and not behind a keyword: `because:` is a slip that can be mended.
+    """
+    reasons = {keyword for clause in form.clauses if ":" in clause.words for keyword in clause.words}
+    if not reasons:
+        return words
+    for position, word in enumerate(words):
+        if word.text.lower() in reasons:
+            break
+        before = word.text.removesuffix(":")
+        if before != word.text and not _is_keyword(form, before):
+            colon = _Word(":", word.end - 1, word.end)
+            return [*words[:position], _Word(before, word.start, word.end - 1), colon, *words[position + 1 :]]
+    return words
 
 
-def _clause(
-    form: Form, text: str, words: list[_Word], position: int, values: dict[str, Any]
-) -> tuple[Clause, str, int]:
-    """The clause that starts at `position`, its value and the position behind it."""
-    word = words[position]
-    clause = next((item for item in form.clauses if word.text.lower() in item.words), None)
-    if clause is None or clause.name in values:
-        raise ParseError(text, word.start, word.end, _clause_words(form, values), form)
-    if position + 1 >= len(words):
-        wanted = "a reason" if clause.rest else "an environment"
-        raise ParseError(text, len(text), len(text), wanted, form)
-    if clause.rest:
-        return clause, " ".join(text[words[position + 1].start :].split()), len(words)
-    return clause, words[position + 1].text, position + 2
+def _is_keyword(form: Form, text: str) -> bool:
+    return any(text.lower() in clause.words for clause in form.clauses)
 
 
-def _clause_words(form: Form, taken: dict[str, Any] | None = None) -> str:
-    left = [clause for clause in form.clauses if clause.name not in (taken or {})]
-    return " or ".join(f"`{clause.words[0]} {clause.slot}`" for clause in left) or "the end"
-
-
-def _starts_clause(form: Form, word: _Word) -> bool:
-    return any(word.text.lower() in clause.words for clause in form.clauses)
+def _is_duration(text: str) -> bool:
+    if not text.isascii():  # units are told without regard to case, and `ſ` is then an `s`
+        return False
+    try:
+        parse_duration(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _unforced(text: str) -> tuple[str, bool]:

@@ -21,8 +21,8 @@ from slack_bolt.response import BoltResponse
 from slack_sdk.signature import SignatureVerifier
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.slack.conversation import said_by_event
 from bot.slack.requests import Click, Command, Event, Opened, Said, Submission, Suggestion, Unfit, fit, json_object
+from bot.slack.said import said_by_event
 from bot.store.intake import Full, Intake
 from bot.store.jobs import FIRST, NewJob
 from bot.web import Answer, Receive, Scope, Send, TooLarge, answer, headers_of, read_body

@@ -262,7 +262,7 @@ def _clear(connection: sa.Connection, table: sa.Table, ends: sa.Column[datetime]
 
 
 def _lock(row: sa.Row[Any]) -> Lock:
-    names = "id app environment user_id user_name person reason room at expires_at".split()
+    names = "id app environment user_id user_name reason room at expires_at".split()
     return Lock(**{name: getattr(row, name) for name in names})
 
 

@@ -32,7 +32,6 @@ def add_deploy(connection: sa.Connection, source: str, values: dict[str, Any]) -
         "description": "",
         "log_url": "",
         "environment_url": "",
-        "person": "",
         "in_line": False,
         "ended_by": "",
         "is_default": False,

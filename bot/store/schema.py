@@ -103,7 +103,6 @@ deploys = sa.Table(
     sa.Column("environment_url", sa.Text, nullable=False),
     sa.Column("problem", sa.JSON(none_as_null=True)),
     sa.Column("change", sa.JSON(none_as_null=True)),
-    sa.Column("person", sa.String(255), nullable=False, server_default=""),  # model.Person.key of the asker
     sa.Column("pinned_at", Moment),  # since when it is for just this commit
     sa.Column("cleared_at", Moment),  # when every gate had let it through
     sa.Column("slot", sa.String(511)),  # its app and environment while it is under way there: one at a time
@@ -173,7 +172,6 @@ locks = sa.Table(
     sa.Column("environment", sa.String(255)),  # NULL: every environment
     sa.Column("user_id", sa.String(64), nullable=False),
     sa.Column("user_name", sa.Text, nullable=False),
-    sa.Column("person", sa.String(255), nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("room", sa.String(64), nullable=False),
     sa.Column("at", Moment, nullable=False),

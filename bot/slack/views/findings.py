@@ -248,9 +248,10 @@ def _order(finding: Finding) -> str:
         return f"{listed([name(item) for item in finding.facts['environments']])} runs this commit"
     parts = []
     for place, sha, coming in finding.facts["missing"]:
-        runs = f"runs {code(short(sha))}" if sha else "runs nothing yet"
-        parts.append(f"{name(place)} {runs}{', and this commit is on its way there' if coming else ''}")
-    return f"This commit must be live there first: {listed(parts)}"
+        runs = f"it runs {code(short(sha))}" if sha else "nothing is live there yet"
+        there = "it is on its way there" if coming else runs
+        parts.append(f"{name(place)} must run this commit first; {there}")
+    return listed(parts)
 
 
 def _approvals(finding: Finding) -> str:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
+from bot.deploys import policy
 from bot.deploys.config import App
-from bot.deploys.errors import PersonError, TryLater, UnknownApp
-from bot.deploys.model import Deploy
-from bot.reader import Difference, Page, Place
+from bot.deploys.errors import Locked, NotAllowed, PersonError, TryLater, UnknownApp
+from bot.deploys.model import Deploy, Step, Vote, short
+from bot.reader import Audit, Difference, Page, Place
+from bot.service.asking import Foreseen, again
 from bot.slack.grammar import BY_NAME, FORMS, Form, ParseError, nearest_form
-from bot.slack.views.card import emoji, short_words
+from bot.slack.views.card import STEAL, emoji, short_words
+from bot.slack.views.findings import checklist, refusal, waiting_for
 from bot.slack.views.problems import cause, explain
 from bot.slack.views.text import (
     Block,
@@ -26,6 +30,7 @@ from bot.slack.views.text import (
     escape,
     flat,
     link,
+    listed,
     name,
     paragraphs,
     person,
@@ -34,6 +39,7 @@ from bot.slack.views.text import (
     room,
     section,
     seen,
+    who,
 )
 
 HISTORY_PAGE = "history_page"
@@ -95,10 +101,88 @@ def _try(form: Form) -> str:
 def problem(error: PersonError | TryLater, *, bare: bool = False) -> Message:
     """Why something can't be done. `bare`: the person typed no command word, and may have meant one."""
     words = explain(error)
-    blocks = [section(f"{':hourglass:' if isinstance(error, TryLater) else ':no_entry:'} {words}")]
+    sign = ":hourglass: " if isinstance(error, TryLater) else ":no_entry: "
+    if isinstance(error, NotAllowed | Locked):  # each finding has a sign of its own
+        sign = ":lock: " if isinstance(error, Locked) else ""
+    blocks = paragraphs([f"{sign}{line}" for line in words.split("\n")])
+    if isinstance(error, Locked):
+        blocks.append(actions(steal_button(error.lock)))
+    elif isinstance(error, NotAllowed):
+        held = [
+            lock for item in error.findings if item["gate"] == policy.LOCK for lock in item["facts"].get("locks", ())
+        ]
+        if held and any(item["verdict"] == policy.REFUSED for item in error.findings if item["gate"] == policy.LOCK):
+            blocks.append(actions(steal_button(held[0])))
     if bare and isinstance(error, UnknownApp) and (form := nearest_form(error.name)) is not None:
         blocks.append(section(f"Or did you mean the command `{form.name}`? {_try(form)}"))
     return Message(plain(words), blocks)
+
+
+def foreseen(asked: Foreseen, links: Links) -> Message:
+    """What would happen now: every gate, and nothing stored."""
+    deploy, decision = asked.deploy, asked.decision
+    sha = links.commit(deploy.repository, deploy.sha)
+    at = sha if deploy.sha.startswith(deploy.ref) else f"{code(deploy.ref)} at {sha}"
+    what = f"{name(deploy.app)} to {name(deploy.environment)} · {at}"
+    if asked.twin is not None:
+        outcome = f"#{asked.twin.number} is just that, and not over yet"
+    else:
+        outcome = {
+            policy.CLEAR: "Nothing stands in its way: it would go now",
+            policy.LINE: "It would wait in line",
+            policy.HOLD: f"It would wait for {waiting_for(decision.findings)}",
+        }.get(decision.outcome, "It would be refused")
+    blocks = [section(f":mag: {what}"), section(f"{outcome}.")]
+    lines = checklist(decision.findings)
+    if decision.outcome == policy.REFUSE:
+        target = again(deploy)
+        lines += [refusal(item, deploy.app, deploy.environment, target) for item in decision.of(policy.REFUSED)]
+    if lines:
+        blocks.append(context("\n".join(lines)))
+    return Message(f"{plain(what)}: {plain(outcome)}", blocks)
+
+
+def audit(found: Audit, links: Links) -> Message:
+    """One deploy with all that happened to it: who agreed when, to what, and under which rules."""
+    deploy = found.deploy
+    lines = [f"{emoji(deploy)} {_short(deploy, links, deploy.environment)} · {short_words(deploy)}"]
+    asked = f"{clock_time(deploy.asked_at)} · asked by {person(deploy.user_id, deploy.user_name)}"
+    lines.append(asked + (f" in {room(deploy.room)}" if deploy.room else ""))
+    votes = {(vote.user_id, vote.approves): vote for vote in found.votes}
+    for step in found.steps:
+        vote = votes.get((step.actor, step.kind == "approved")) if step.kind in ("approved", "rejected") else None
+        lines.append(f"{clock_time(step.at)} · {_step(step, vote)}")
+    return Message(f"#{deploy.number}: {plain(lines[0])}", paragraphs(lines))
+
+
+def _step(step: Step, vote: Vote | None) -> str:
+    if vote is not None:
+        rule = vote.policy
+        of = f"{count(rule['required'], 'approval')} wanted"
+        among = f" among {listed([who(item) for item in rule['approvers']], 'or')}" if rule["approvers"] else ""
+        because = f": “{escape(flat(vote.reason))}”" if vote.reason else ""
+        by = person(vote.user_id, vote.user_name)
+        return f"{by} {'approved' if vote.approves else 'rejected'} {code(short(vote.sha))}{because} ({of}{among})"
+    if step.kind == "status":
+        by = f" by {code(step.actor)}" if step.actor else ""
+        return f"GitHub: {code(step.state)}{by}" + (f" · {code(step.description, 140)}" if step.description else "")
+    if step.kind == "asks":
+        asked = [who(item) for item in step.description.split()]
+        return f"asked {listed(asked)} to approve" if asked else "asked for approval"
+    words = {
+        "reminds": "asked them once more",
+        "merged": f"GitHub merged the default branch: {code(step.actor)}",
+        "overridden": f"{person(step.actor)} went through a freeze",
+        "forced": f"{person(step.actor)} forced it",
+    }
+    return words.get(step.kind) or code(step.state or step.kind)
+
+
+def steal_button(lock: Mapping[str, Any]) -> Block:
+    """Takes over the lock that is in the way."""
+    whose = flat(lock["user_name"] or "somebody", 40)
+    sure = f"Take over the lock that {whose} holds? They are told."
+    return button(STEAL, "Take over the lock", f"L{lock['id']}", confirm=sure)
 
 
 def gave_up(error: TryLater, length: str) -> Message:
@@ -177,7 +261,9 @@ def history(page: Page, links: Links, now: datetime) -> Message:
         words = f"No deploys of {of} that I know of."
         return Message(plain(words), [section(words)])
     lines = [
-        f"{emoji(deploy)} {_short(deploy, links, deploy.environment)}, {_ended(deploy, now)}" for deploy in page.deploys
+        f"{emoji(deploy)} {_short(deploy, links, deploy.environment)}, {_ended(deploy, now)}"
+        f"{_agreed(page.votes.get(deploy.number, ()))}"
+        for deploy in page.deploys
     ]
     blocks = paragraphs([f"Deploys of {of}, newest first", *lines])
     if page.older is not None:
@@ -230,6 +316,16 @@ def _short(deploy: Deploy, links: Links, place: str = "") -> str:
     task = "" if deploy.task == "deploy" else f" {code(deploy.task, 40)}"
     hosts = f" · only on {code(deploy.hosts, 60)}" if deploy.hosts else ""
     return f"{ref}{task}{to} · #{deploy.number} by {by}{forced}{hosts}"
+
+
+def _agreed(votes: Sequence[Vote]) -> str:
+    """Who approved or rejected it, without mentioning them."""
+    said = []
+    for approves, word in ((True, "approved"), (False, "rejected")):
+        names = [code(vote.user_name or vote.user_id, 40) for vote in votes if vote.approves == approves]
+        if names:
+            said.append(f" · {word} by {listed(names)}")
+    return "".join(said)
 
 
 def _since(deploy: Deploy) -> str:

@@ -14,7 +14,6 @@ depends_on = None
 def upgrade() -> None:
     # One by one and not as a batch, for which SQLite would copy the table and lose its partial indexes.
     for column in (
-        sa.Column("person", sa.String(255), nullable=False, server_default=""),
         sa.Column("pinned_at", sa.DateTime()),
         sa.Column("cleared_at", sa.DateTime()),
         sa.Column("slot", sa.String(511)),
@@ -59,7 +58,6 @@ def upgrade() -> None:
     op.create_table(
         "locks",
         *_owned(),
-        sa.Column("person", sa.String(255), nullable=False),
         sa.Column("room", sa.String(64), nullable=False),
         sa.Column("expires_at", sa.DateTime()),
         sa.PrimaryKeyConstraint("id", name="pk_locks"),

@@ -1,0 +1,151 @@
+"""What each command does. Words are answered by views; what a command does is a verb's."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from bot.deploys.clock import Clock
+from bot.deploys.errors import UnknownTime
+from bot.deploys.model import Wanted
+from bot.deploys.times import parse_duration, parse_time
+from bot.reader import Reader
+from bot.service import Service
+from bot.slack.answers import Answers
+from bot.slack.client import SlackClient
+from bot.slack.grammar import Command
+from bot.slack.said import Said
+from bot.slack.views import holds, replies
+from bot.slack.views.text import Links, Message
+
+# What only tells, and can be done however late.
+READING = frozenset({"apps", "check", "diff", "help", "history", "locks", "status", "where", "whoami"})
+
+
+class Commands:
+    """Does what a command says. Raises the person's errors, and TryLater."""
+
+    def __init__(
+        self, service: Service, reader: Reader, slack: SlackClient, answers: Answers, links: Links, clock: Clock
+    ) -> None:
+        self._service = service
+        self._reader = reader
+        self._slack = slack
+        self._answers = answers
+        self._links = links
+        self._clock = clock
+
+    def obey(self, command: Command, said: Said) -> Message | None:
+        """Does what was asked; returns the answer to the person alone, None where a card or the room has it."""
+        match command.name:
+            case "deploy":
+                self._deploy(command, said)
+                return None
+            case "check":
+                asked = self._service.foresee(_wanted(command), self._answers.named(said.asker), room=said.room)
+                return replies.foreseen(asked, self._links)
+            case "approve":
+                self._service.approve(command.number, self._answers.named(said.asker))
+                return holds.voted(command.number, approves=True)
+            case "reject":
+                self._service.reject(command.number, self._answers.named(said.asker), command.reason)
+                return holds.voted(command.number, approves=False)
+            case "cancel":
+                self._service.cancel(command.number, self._answers.named(said.asker))
+                return holds.cancelled(command.number)
+            case "lock" | "unlock" | "freeze" | "unfreeze":
+                return self._hold(command, said)
+            case "login":
+                return holds.login(self._service.login(said.asker))
+            case "logout":
+                known = self._service.config.users.get(said.asker.id, "")
+                return holds.logged_out(self._service.logout(said.asker), known)
+            case "whoami":
+                return holds.whoami(self._service.whoami(said.asker))
+            case _:
+                return self._read(command, said)
+
+    def _read(self, command: Command, said: Said) -> Message:
+        """The commands that only tell."""
+        now = self._clock.now()
+        place = command.environment or None
+        match command.name:
+            case "apps":
+                return replies.apps(self._reader.apps(said.room), self._links)
+            case "where":
+                return replies.where(self._reader.where(command.target, said.room), self._links)
+            case "status":
+                return replies.status(self._reader.status(command.target, place, said.room), self._links, now)
+            case "history":
+                if number := re.fullmatch(r"#(\d{1,18})", command.target):
+                    return replies.audit(self._reader.audit(int(number[1]), said.room), self._links)
+                return replies.history(self._reader.history(command.target, place, said.room), self._links, now)
+            case "diff":
+                return replies.diff(self._reader.diff(command.target, place, said.room), self._links)
+            case "locks":
+                return holds.listed_holds(self._reader.locks(), self._reader.freezes(), now)
+            case _:
+                return replies.help_topic(command.topic) if command.topic else replies.help_overview()
+
+    def _deploy(self, command: Command, said: Said) -> None:
+        deploy = self._service.request(
+            _wanted(command),
+            self._answers.named(said.asker),
+            room=said.room,
+            source=said.source,
+            message_id=said.message_id,
+            thread_id=said.thread_id,
+        )
+        structlog.contextvars.bind_contextvars(deploy=deploy.number)
+
+    def _hold(self, command: Command, said: Said) -> Message | None:
+        """Locks and freezes concern everyone in the room, so they are said aloud."""
+        asker = self._answers.named(said.asker)
+        if command.name == "unlock" and command.everything:
+            return holds.unlocked_mine(self._service.unlock_mine(asker))
+        scope = self._service.scope(command.target, command.environment, either=command.either)
+        match command.name:
+            case "lock":
+                taken = self._service.lock(
+                    scope,
+                    asker,
+                    room=said.room,
+                    source=said.source,
+                    reason=command.reason,
+                    length=parse_duration(command.duration) if command.duration else None,
+                    steal=command.force,
+                )
+                self._answers.aloud(said, holds.locked(taken))
+            case "unlock":
+                self._answers.aloud(said, holds.unlocked(self._service.unlock(scope, asker, room=said.room), asker))
+            case "freeze":
+                until = self._time(command.until, said) if command.until else None
+                made = self._service.freeze(
+                    scope, asker, room=said.room, source=said.source, reason=command.reason, until=until
+                )
+                self._answers.aloud(said, holds.frozen(made))
+            case _:
+                self._answers.aloud(said, holds.unfrozen(self._service.unfreeze(scope, asker, room=said.room), asker))
+        return None
+
+    def _time(self, text: str, said: Said) -> datetime:
+        """A moment as the person means it, in their own time zone."""
+        zone = ZoneInfo(self._slack.time_zone(said.asker.id))
+        try:
+            return parse_time(text, self._clock.now(), zone)
+        except ValueError as error:
+            raise UnknownTime(text, str(error)) from None
+
+
+def _wanted(command: Command) -> Wanted:
+    return Wanted(
+        target=command.target,
+        environment=command.environment or None,
+        hosts=command.hosts,
+        task=command.task or "deploy",
+        force=command.force,
+        reason=command.reason,
+    )
