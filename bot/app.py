@@ -141,7 +141,7 @@ class Bot:
             CLICK: self._clicks.click,
             TELL: self._conversation.tell,
             CARD: self._outbox.show,
-            CREATE: self._create,
+            CREATE: self._about_deploy(self.service.create),
             PAST: self._past,
             LOGIN: self._login,
             LOCK_TIMER: lambda job: self.service.lock_due(job.json()["lock"]),
@@ -151,11 +151,6 @@ class Bot:
             CHANGE: self._about_deploy(self.service.describe_change),
         }
         return handlers | {KIND + event: self._webhook for event in EVENTS}
-
-    def _create(self, job: Job) -> None:
-        number = job.json()["deploy"]
-        structlog.contextvars.bind_contextvars(deploy=number)
-        self.service.create(number, job.attempts)
 
     def _about_deploy(self, verb: Callable[[int], None]) -> Handler:
         """The handler of a job that is a verb for one deploy."""

@@ -249,6 +249,7 @@ class Deploy:
     change: Change | None = None
     pinned_at: datetime | None = None  # since when it is for just this commit
     cleared_at: datetime | None = None  # when every gate had let it through
+    sent_at: datetime | None = None  # when GitHub was first asked for the deployment; it may have heard
     slot: str | None = None  # while it is the one under way in its environment
     in_line: bool = False  # nothing but those ahead of it keeps it
     findings: Sequence[Mapping[str, Any]] = ()  # of the newest decision, as policy.Finding stores them

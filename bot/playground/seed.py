@@ -17,6 +17,8 @@ OPS, WEB_TEAM, RELEASES = "C0OPS", "C0WEB", "C0REL"
 
 CONFIG: Mapping[str, Any] = {
     "defaults": {"environment": "production"},
+    "admins": ["U0CAL"],
+    "users": {"U0ANA": "ana-gh", "U0BEN": "ben-gh", "U0CAL": "cal-gh"},
     "apps": {
         "web": {
             "repository": "acme/web",
@@ -26,13 +28,21 @@ CONFIG: Mapping[str, Any] = {
             "payload": {"dashboard": "https://status.example/web"},
             "environments": {
                 "staging": {"aliases": ["stg"]},
-                "production": {"aliases": ["prod"], "required_contexts": ["ci/build"]},
+                "production": {
+                    "aliases": ["prod"],
+                    "required_contexts": ["ci/build"],
+                    "approvals": {"required": 1, "approvers": ["U0BEN", "U0CAL"], "expires": "4h"},
+                    "override": ["U0CAL"],
+                },
             },
         },
         "api": {
             "repository": "acme/api",
             "announce": [{"room": RELEASES, "environments": ["production"], "on": ["success", "failure"]}],
-            "environments": {"staging": {"aliases": ["stg"]}, "production": {"aliases": ["prod"]}},
+            "environments": {
+                "staging": {"aliases": ["stg"]},
+                "production": {"aliases": ["prod"], "after": ["staging"], "when_locked": "wait"},
+            },
         },
         "docs": {
             "repository": "acme/docs",
@@ -76,16 +86,30 @@ PLACES = (
         "Where we ship from",
         "Deploys are asked for here, and everyone can follow them.",
         "New here? Put a branch on staging. A card appears; then play the deployer on the GitHub side and report "
-        "how it goes, and watch the card follow.",
-        (FIRST_COMMAND, "/deploy web to production", "/deploy where web", "/deploy help"),
+        "how it goes, and watch the card follow. Production wants an approval: ask, then speak as ben and approve. "
+        "Or lock staging and ask as somebody else.",
+        (
+            FIRST_COMMAND,
+            "/deploy web to production",
+            "/deploy lock web in staging for 2h because demo day",
+            "/deploy where web",
+            "/deploy help",
+        ),
     ),
     Place(
         WEB_TEAM,
         "web-team",
         "The people who build web",
         "web may be deployed from here too.",
-        "What is not out yet, what went out before, and what happens with a red check (turn it green at GitHub):",
-        ("/deploy diff web in production", "/deploy history web", "/deploy web/fix/cart-total to staging"),
+        "What is not out yet, what would stand in the way, what a red check does (turn it green at GitHub, and the "
+        "deploy goes by itself), and what a freeze does (cal may deploy through it, with a reason):",
+        (
+            "/deploy diff web in production",
+            "/deploy check web/topic to production",
+            "/deploy web/fix/cart-total to staging",
+            "/deploy freeze web in production because the shop is full",
+            "/deploy history web",
+        ),
     ),
     Place(
         RELEASES,

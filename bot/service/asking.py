@@ -116,8 +116,8 @@ class Asking(Deciding):
             if deploy.state != states.HELD:
                 return
             decision = self._decided(connection, deploy, environment, outside, fresh=False)
-            self._settle(connection, deploy, environment, decision)
-            self._show(connection, number)
+            if self._settle(connection, deploy, environment, decision):
+                self._show(connection, number)
 
     def force(self, number: int, asker: Asker) -> Deploy:
         """Lets a deploy that waits skip checks and order. Whoever asked for it may, and who may deploy there.
@@ -147,29 +147,30 @@ class Asking(Deciding):
 
     # deciding
 
-    def _settle(self, connection: sa.Connection, deploy: Deploy, environment: Environment, decision: Decision) -> None:
-        """Does what a decision says. The place and the row are held."""
+    def _settle(self, connection: sa.Connection, deploy: Deploy, environment: Environment, decision: Decision) -> bool:
+        """Does what a decision says; False when the card says all of it already. The place and the row are held."""
         was_in_line = deploy.in_line
         values: dict[str, Any] = {"findings": [finding.as_json() for finding in decision.findings]}
         if decision.outcome == REFUSE:
             finding = decision.of(policy.REFUSED)[0]
             self._end(connection, deploy, _end_of(finding), _problem(finding), **values)
-            return
+            return True
         if decision.outcome == EXPIRE:
             waited = Problem("WaitedTooLong", {"since": deploy.asked_at.isoformat()})
             self._end(connection, deploy, states.EXPIRED, waited, **values)
-            return
+            return True
         if decision.outcome == CLEAR:
             slot = gates.slot(deploy.app, deploy.environment)
             now = self._clock.now()
             # The unique key on the slot is what keeps a second one out, whoever else decides at this moment.
             values |= {"state": states.ASKED, "slot": slot, "in_line": False, "cleared_at": now, "problem": None}
             self._mark_override(connection, deploy, decision)
+            told = True
             job = jobs.new_job(CREATE, {"deploy": deploy.number}, subject=f"create:{deploy.number}")
             jobs.add(connection, job, now)
         else:
             values |= {"state": states.HELD, "in_line": decision.outcome == LINE, "slot": None}
-            self._ask_approvers(connection, deploy, environment, decision)
+            told = self._ask_approvers(connection, deploy, environment, decision)
             self._decide_soon(connection, deploy.number, decision.again)
         records.update_deploy(connection, deploy.number, **values)
         place = (deploy.app, deploy.environment)
@@ -179,20 +180,23 @@ class Asking(Deciding):
             for other in gates.held(connection, places=[place], in_line=True):
                 if other.number > deploy.number:
                     self._refresh(connection, other)
+        return told or deploy.state != values["state"] or values["findings"] != list(deploy.findings)
 
     def _ask_approvers(
         self, connection: sa.Connection, deploy: Deploy, environment: Environment, decision: Decision
-    ) -> None:
-        """Those who may approve are mentioned once, and once more before the time for it is over."""
+    ) -> bool:
+        """Those who may approve are mentioned once, and once more before the time for it is over. False when they
+        were before."""
         asked = next((item for item in decision.findings if item.code == "asked"), None)
         if asked is None or environment.approvals is None:
-            return
+            return False
         now = self._clock.now()
         approvers = " ".join(environment.approvals.approvers)
         told = {"actor": deploy.user_id, "description": approvers}
-        records.add_step(connection, deploy.number, "asks", deploy.sha, now, **told)
+        called = records.add_step(connection, deploy.number, "asks", deploy.sha, now, **told)
         if now >= policy.remind_at(deploy.pinned_at or deploy.asked_at, environment.approvals):
-            records.add_step(connection, deploy.number, "reminds", deploy.sha, now, **told)
+            called = records.add_step(connection, deploy.number, "reminds", deploy.sha, now, **told) or called
+        return called
 
     def _mark_override(self, connection: sa.Connection, deploy: Deploy, decision: Decision) -> None:
         """A deploy through a freeze is announced wherever the app is spoken of."""

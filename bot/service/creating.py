@@ -42,21 +42,22 @@ class _NotNow(Exception):
 class Creating(Asking):
     """The verbs `create`, `watch`, `lose` and `describe_change`."""
 
-    def create(self, number: int, attempt: int) -> None:
+    def create(self, number: int) -> None:
         """Creates the deployment of a deploy that was cleared, unless that is done or a gate has closed since.
 
-        `attempt` counts from 1. From the second on, GitHub is searched for what an earlier one may have
-        written before it writes again. Raises TryLater while GitHub can't be asked; the card says so.
+        Once GitHub was asked for it, GitHub is searched for what it may have made of that before it is asked
+        again. Raises TryLater while GitHub can't be asked; the card says so.
         """
         deploy = self.deploy(number)
         if deploy is None or deploy.state != states.ASKED:
             return
         waited = self._clock.now() - (deploy.cleared_at or deploy.asked_at)
-        if attempt == 1 and waited >= GIVE_UP:  # nothing ran that could have created it
+        if deploy.sent_at is None and deploy.problem is None and waited >= GIVE_UP:
+            # It was cleared and then nobody was here to send it; by now it may be the last thing that anyone wants.
             self._give_up(number, states.EXPIRED, problem_of(TooLate(deploy.cleared_at or deploy.asked_at)))
             return
         try:
-            created = self._create(deploy, look_first=attempt > 1)
+            created = self._create(deploy)
         except _NotNow:
             return
         except UnknownRef:
@@ -162,8 +163,9 @@ class Creating(Asking):
 
     # creating
 
-    def _create(self, deploy: Deploy, *, look_first: bool) -> Deployment:
+    def _create(self, deploy: Deploy) -> Deployment:
         environment = self._environment(deploy)
+        look_first = deploy.sent_at is not None
         for _ in range(MERGES):
             if look_first:
                 found = self._github.find_deployment(deploy.repository, deploy.environment, deploy.task, deploy.id)
@@ -194,6 +196,8 @@ class Creating(Asking):
                 raise _NotNow  # cancelled meanwhile, or GitHub has it after all
             decision = self._decided(connection, deploy, environment, outside, fresh=False)
             if decision.outcome == CLEAR:
+                if deploy.sent_at is None:
+                    records.update_deploy(connection, deploy.number, sent_at=self._clock.now())
                 return
             self._settle(connection, deploy, environment, decision)
             self._show(connection, deploy.number)

@@ -110,7 +110,7 @@ class Hearing(Creating):
         if (
             deploy is not None
             and deploy.deployment_id is None
-            and (deploy.state != states.HELD or deploy.cleared_at is not None)  # else nothing was ever sent of it
+            and (deploy.state != states.HELD or deploy.sent_at is not None)  # else GitHub was never asked
             and deploy.repository == repository
             and deploy.environment == told.environment
             and deploy.task == told.task

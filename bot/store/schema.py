@@ -105,6 +105,7 @@ deploys = sa.Table(
     sa.Column("change", sa.JSON(none_as_null=True)),
     sa.Column("pinned_at", Moment),  # since when it is for just this commit
     sa.Column("cleared_at", Moment),  # when every gate had let it through
+    sa.Column("sent_at", Moment),  # when GitHub was first asked for the deployment; it may have heard
     sa.Column("slot", sa.String(511)),  # its app and environment while it is under way there: one at a time
     sa.Column("in_line", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("findings", sa.JSON(none_as_null=True)),  # of the newest decision

@@ -16,6 +16,7 @@ def upgrade() -> None:
     for column in (
         sa.Column("pinned_at", sa.DateTime()),
         sa.Column("cleared_at", sa.DateTime()),
+        sa.Column("sent_at", sa.DateTime()),
         sa.Column("slot", sa.String(511)),
         sa.Column("in_line", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.Column("findings", sa.JSON(none_as_null=True)),
