@@ -36,6 +36,7 @@ EVENT_NAMES = {  # as the settings of a webhook list them
     "workflow_run": "Workflow runs",
 }
 NO_COMMIT = "0" * 40  # a deployment of it can be asked for and never made, which shows whether it is allowed
+ANYBODY = "ghost"  # GitHub's account of nobody in particular: what matters is whether an answer is given
 ROLES = ("admin", "maintain", "push", "triage", "pull")
 
 
@@ -47,6 +48,17 @@ def by_repository(config: Config) -> dict[str, list[App]]:
         name = spelt.setdefault(app.repository.casefold(), app.repository)
         found.setdefault(name, []).append(app)
     return found
+
+
+def teams_of(apps: list[App]) -> list[str]:
+    """The GitHub teams (`organisation/team`) of who may deploy, approve or override, each in its first spelling."""
+    teams: dict[str, str] = {}
+    for place in (place for app in apps for place in app.environments.values()):
+        approvers = place.approvals.approvers if place.approvals else ()
+        for who in (*place.deployers, *approvers, *place.override):
+            if who.startswith("@"):
+                teams.setdefault(who.casefold(), who.removeprefix("@"))
+    return list(teams.values())
 
 
 def look_at_github(
@@ -107,6 +119,17 @@ def _repository(
     if head and any(place.required_contexts != () for place in places):
         with contextlib.suppress(LookupFailed):  # then there are too many to read, and it is allowed
             github.checks(repository, head)
+    if any(place.permission for place in places):
+        github.permission(repository, ANYBODY)
+    for team in teams_of(apps):
+        try:
+            github.in_team(repository, team, ANYBODY)
+        except LookupFailed as error:
+            report.fail(
+                f"{repository}: who is in the team @{team} is hidden from me ({error.reason}): mend its name in the "
+                f"config, or grant the token or App Members: read of {team.partition('/')[0]} (read:org, if it is a "
+                "classic token)"
+            )
     if any(place.auto_merge for place in places) and not permissions.get("push"):
         report.warn(f"{repository}: auto_merge is on, and I may not push there: GitHub will refuse to merge")
     if installation is None:

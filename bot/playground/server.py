@@ -6,11 +6,10 @@ import asyncio
 import contextlib
 import json
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -19,15 +18,15 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from bot.playground.github import Refused, SimulatedGitHub
-from bot.playground.seed import PEOPLE
+from bot.playground.asked import Check, Click, Push, Report, Say, do, failed, known_person, read, refusal, viewer_of
+from bot.playground.github import SimulatedGitHub
 from bot.playground.slack import SimulatedSlack
 from bot.playground.snapshot import viewers_state
+from bot.playground.views import ViewEndpoints
 
 STATIC = Path(__file__).parent / "static"
 HEARTBEAT = 15.0  # seconds; a comment line that keeps proxies from closing a quiet stream
 GATHER = 0.03  # seconds in which changes that come together become one state on the wire
-LONGEST_BODY = 64 * 1024  # bytes of a request of the page
 # The page loads nothing from elsewhere and runs no inline script, whatever a message contains.
 CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
@@ -40,63 +39,6 @@ DESCRIPTIONS = {
     "success": "Rolled out to 4 hosts",
     "failure": "Health check failed on fe2; rolled back",
 }
-
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
-Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
-# Stricter than git, which would also take names that no command could say.
-Branch = Annotated[str, StringConstraints(pattern=r"^[\w.@#+=,-]+(/[\w.@#+=,-]+)*$", max_length=200)]
-
-
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class Say(_Body):
-    """A person types a line into a room, or into the thread below `thread_ts`."""
-
-    user: Name
-    room: Name
-    text: Line
-    thread_ts: Name | None = None
-
-
-class Click(_Body):
-    """A person presses a button of a message, or chooses `value` in one of its menus."""
-
-    user: Name
-    room: Name
-    ts: Name
-    action_id: Name
-    value: str | None = None
-
-
-class Push(_Body):
-    """Somebody pushes a commit; a branch that does not exist starts at the default branch."""
-
-    repository: Name
-    branch: Branch
-    message: Name | None = None
-    author: Name = PEOPLE[0].login
-
-
-class Check(_Body):
-    """A check reports on the head of a branch."""
-
-    repository: Name
-    branch: Name
-    name: Name
-    state: Literal["success", "failure", "pending"]
-
-
-class Report(_Body):
-    """The deployer reports on a deployment."""
-
-    repository: Name
-    deployment: int
-    state: Literal["queued", "in_progress", "success", "failure"]
-
-
-BodyType = TypeVar("BodyType", bound=_Body)
 
 
 class Playground:
@@ -122,6 +64,7 @@ class Playground:
                 Route("/playground/events", self._events),
                 Route("/playground/say", self._say, methods=["POST"]),
                 Route("/playground/click", self._click, methods=["POST"]),
+                *ViewEndpoints(slack).routes,
                 Route("/playground/github/push", self._push, methods=["POST"]),
                 Route("/playground/github/check", self._check, methods=["POST"]),
                 Route("/playground/github/report", self._report, methods=["POST"]),
@@ -130,7 +73,7 @@ class Playground:
                 Mount("/github", github.asgi),
                 Mount("/slack", slack.asgi),
             ],
-            exception_handlers={HTTPException: _refusal},
+            exception_handlers={HTTPException: refusal},
         )
 
     def opened(self, url: str) -> None:
@@ -150,14 +93,14 @@ class Playground:
         return FileResponse(STATIC / "index.html", headers=headers)
 
     async def _state(self, request: Request) -> Response:
-        return JSONResponse(await run_in_threadpool(self.state, _viewer(request)))
+        return JSONResponse(await run_in_threadpool(self.state, viewer_of(request)))
 
     def state(self, viewer: str) -> dict[str, Any]:
         """Everything the page shows to one person. See `bot.playground.snapshot`."""
         return viewers_state(self.github, self.slack, viewer)
 
     async def _events(self, request: Request) -> Response:
-        viewer = _viewer(request)
+        viewer = viewer_of(request)
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return StreamingResponse(self._states(viewer), media_type="text/event-stream", headers=headers)
 
@@ -183,35 +126,35 @@ class Playground:
     # What people do
 
     async def _say(self, request: Request) -> Response:
-        said = await _read(request, Say)
-        _known_person(said.user)
-        answer = await _do(lambda: self.slack.say(said.user, said.room, said.text, thread_ts=said.thread_ts))
+        said = await read(request, Say)
+        known_person(said.user)
+        answer = await do(lambda: self.slack.say(said.user, said.room, said.text, thread_ts=said.thread_ts))
         # A failed slash command shows as Slack's own line in the room; of other lines Slack says nothing.
         return JSONResponse({"ok": True, "status": answer.status})
 
     async def _click(self, request: Request) -> Response:
-        click = await _read(request, Click)
-        _known_person(click.user)
-        answer = await _do(lambda: self.slack.click(click.user, click.room, click.ts, click.action_id, click.value))
+        click = await read(request, Click)
+        known_person(click.user)
+        answer = await do(lambda: self.slack.click(click.user, click.room, click.ts, click.action_id, click.value))
         if not answer.ok:
-            return _error(f"Shipbot did not take the click (HTTP status {answer.status}).", status=502)
+            return failed(f"Shipbot did not take the click (HTTP status {answer.status}).", status=502)
         return JSONResponse({"ok": True, "status": answer.status})
 
     # What happens at GitHub
 
     async def _push(self, request: Request) -> Response:
-        push = await _read(request, Push)
+        push = await read(request, Push)
         message = push.message or f"Touch up {push.branch}"
-        sha = await _do(lambda: self.github.push(push.repository, push.branch, message, author=push.author))
+        sha = await do(lambda: self.github.push(push.repository, push.branch, message, author=push.author))
         return JSONResponse({"ok": True, "sha": sha})
 
     async def _check(self, request: Request) -> Response:
-        check = await _read(request, Check)
-        sha = await _do(lambda: self.github.head(check.repository, check.branch))
+        check = await read(request, Check)
+        sha = await do(lambda: self.github.head(check.repository, check.branch))
         kind = self._kind_of_check(check)
         if kind == "check_run":
             done = check.state != "pending"
-            await _do(
+            await do(
                 lambda: self.github.set_check_run(
                     check.repository,
                     sha,
@@ -222,7 +165,7 @@ class Playground:
             )
         else:
             words = {"success": "All is well", "failure": "1 test failed", "pending": "Running"}[check.state]
-            await _do(lambda: self.github.set_status(check.repository, sha, check.name, check.state, description=words))
+            await do(lambda: self.github.set_status(check.repository, sha, check.name, check.state, description=words))
         return JSONResponse({"ok": True, "sha": sha})
 
     def _kind_of_check(self, check: Check) -> str:
@@ -235,12 +178,12 @@ class Playground:
         return "status"
 
     async def _report(self, request: Request) -> Response:
-        report = await _read(request, Report)
-        found = await _do(lambda: self._deployment(report.repository, report.deployment))
+        report = await read(request, Report)
+        found = await do(lambda: self._deployment(report.repository, report.deployment))
         environment_url = ""
         if report.state == "success":
             environment_url = f"{self.url}/playground/site/{report.repository}/at/{found['environment']}"
-        status = await _do(
+        status = await do(
             lambda: self.github.report(
                 report.repository,
                 report.deployment,
@@ -262,8 +205,8 @@ class Playground:
 
     async def _log(self, request: Request) -> Response:
         repository, number = request.path_params["repository"], request.path_params["deployment"]
-        deployment = await _do(lambda: self._deployment(repository, number))
-        statuses = await _do(lambda: self.github.statuses(repository, number))
+        deployment = await do(lambda: self._deployment(repository, number))
+        statuses = await do(lambda: self.github.statuses(repository, number))
         lines = [f"{repository}: deployment {number} of {deployment['sha'][:7]} to {deployment['environment']}", ""]
         lines += [
             f"{status['created_at']}  {status['state']:<12} {status['description']}" for status in reversed(statuses)
@@ -272,7 +215,7 @@ class Playground:
 
     async def _site(self, request: Request) -> Response:
         repository, environment = request.path_params["repository"], request.path_params["environment"]
-        deployments = await _do(lambda: self.github.deployments(repository))
+        deployments = await do(lambda: self.github.deployments(repository))
         for deployment in deployments:
             if deployment["environment"] != environment:
                 continue
@@ -312,61 +255,3 @@ class _Live:
     def close(self) -> None:
         self.closed = True
         self.changed()
-
-
-def _viewer(request: Request) -> str:
-    viewer = request.query_params.get("viewer") or PEOPLE[0].id
-    _known_person(viewer)
-    return viewer
-
-
-def _known_person(user: str) -> None:
-    if user not in {person.id for person in PEOPLE}:
-        raise HTTPException(400, f"There is nobody {user} to speak as.")
-
-
-async def _read(request: Request, kind: type[BodyType]) -> BodyType:
-    """The JSON body as `kind`. Anything else is refused with 400.
-
-    Only `application/json` is taken: pages of other sites can't send that without asking first.
-    """
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise HTTPException(400, "Send JSON, with Content-Type: application/json.")
-    body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > LONGEST_BODY:
-            raise HTTPException(400, f"The body is longer than {LONGEST_BODY} bytes.")
-    try:
-        return kind.model_validate_json(body)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise HTTPException(400, f"{where}: {first['msg']}" if where else str(first["msg"])) from error
-
-
-Result = TypeVar("Result")
-
-
-async def _do(act: Callable[[], Result]) -> Result:
-    """Runs something of the simulators in a thread: it may wait for the bot, which asks this server meanwhile.
-
-    What they do not know is refused with 400.
-    """
-    try:
-        return await run_in_threadpool(act)
-    except KeyError as error:
-        raise HTTPException(400, f"There is no {error.args[0]} here.") from error
-    except (LookupError, ValueError) as error:
-        raise HTTPException(400, str(error.args[0]) if error.args else "There is no such thing.") from error
-    except Refused as error:
-        raise HTTPException(400, str(error)) from error
-
-
-async def _refusal(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    return _error(error.detail, status=error.status_code)
-
-
-def _error(message: str, *, status: int) -> Response:
-    return JSONResponse({"error": message}, status_code=status)

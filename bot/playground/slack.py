@@ -229,6 +229,12 @@ class SimulatedSlack(People):
         with self._workspace.lock:
             return list(self._workspace.rooms.values())
 
+    @property
+    def usergroups(self) -> list[Usergroup]:
+        """All usergroups."""
+        with self._workspace.lock:
+            return list(self._workspace.usergroups.values())
+
     def direct_room(self, user: str) -> str:
         """The id of the direct message between a person and the bot; it is made when there is none."""
         with self._workspace.change():

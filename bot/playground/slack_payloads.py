@@ -186,7 +186,8 @@ def chosen(element: Json, value: Any) -> Json:
     """What a menu or an input holds: `value`, or what it started with.
 
     A value stands for the option with that value (or several, in a list), for the id of a person or room, for
-    a date, a time or a text. Raises LookupError for an option that the menu does not offer.
+    a date, a time or a text. Raises LookupError for an option that the menu does not offer, and ValueError for what
+    is no value at all.
     """
     kind = str(element["type"])
 
@@ -203,6 +204,8 @@ def chosen(element: Json, value: Any) -> Json:
 
     if kind in ("multi_static_select", "multi_external_select", "checkboxes"):
         given = element.get("initial_options", []) if value is None else value
+        if not isinstance(given, list):
+            raise ValueError(f"{element['action_id']} takes a list")
         return {"selected_options": [option(each) for each in given]}
     if kind in ("static_select", "external_select", "radio_buttons", "overflow"):
         given = element.get("initial_option") if value is None else value
@@ -215,6 +218,8 @@ def chosen(element: Json, value: Any) -> Json:
     given = element.get(initial) if value is None else value
     if result.endswith("s"):
         given = given or []
+    if given is not None and not isinstance(given, list if result.endswith("s") else str | int):
+        raise ValueError(f"{element['action_id']} takes no {type(given).__name__}")
     return {result: given}
 
 

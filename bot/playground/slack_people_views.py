@@ -13,6 +13,7 @@ from bot.playground.slack_sending import Answer, Outgoing, Sender
 from bot.playground.slack_state import Json, Message, Person, Workspace, copy_json
 
 REQUIRED = "Please complete this required field."
+Values = Mapping[Any, Any]  # by action_id, by block_id, or by both of them in a pair
 QUERY_LENGTH = 3  # letters before Slack asks what a menu offers, unless the menu says another number
 
 
@@ -41,9 +42,8 @@ class ViewActs:
             payload = payloads.event(self._workspace, stamped)
         return self._send(Outgoing("events_api", payload))
 
-    def fill_view(self, user: str, values: Mapping[str, Any], *, view_id: str | None = None) -> None:
-        """A person types or chooses in inputs of the top modal, which the bot is not told. `values` by action_id
-        or block_id."""
+    def fill_view(self, user: str, values: Values, *, view_id: str | None = None) -> None:
+        """A person types or chooses in inputs of the top modal, which the bot is not told. See `Values`."""
         with self._workspace.change():
             _hold(self._view(self._workspace.person(user), view_id), values)
 
@@ -53,20 +53,22 @@ class ViewActs:
         action_id: str,
         value: Any = None,
         *,
+        block_id: str | None = None,
         view_id: str | None = None,
-        values: Mapping[str, Any] | None = None,
+        values: Values | None = None,
     ) -> Answer:
         """A click or choice in the top modal, or in the view with that id (a home tab, for example).
 
-        `values` is what stands in its other inputs. Of an input the bot is told only when its block has
-        dispatch_action; else the status is 0.
+        `block_id` picks one among several with that action_id. `values` is what stands in its other inputs. Of an
+        input the bot is told only when its block has dispatch_action; else the status is 0.
         """
         workspace = self._workspace
         with workspace.change():
             person = workspace.person(user)
             view = self._view(person, view_id)
             _hold(view, values or {})
-            block, element = payloads.find_element(view["blocks"], action_id, value)
+            blocks = [each for each in view["blocks"] if block_id in (None, each["block_id"])]
+            block, element = payloads.find_element(blocks, action_id, value)
             if element["type"] not in payloads.STATELESS:
                 held = {"type": element["type"], **payloads.chosen(element, value)}
                 view["state"]["values"].setdefault(block["block_id"], {})[action_id] = held
@@ -80,8 +82,8 @@ class ViewActs:
             }
         return self._send(Outgoing("interactive", copy_json(payload)))
 
-    def submit_view(self, user: str, values: Mapping[str, Any] | None = None, *, view_id: str | None = None) -> Answer:
-        """A person fills in the top modal and submits it; `values` by action_id or block_id.
+    def submit_view(self, user: str, values: Values | None = None, *, view_id: str | None = None) -> Answer:
+        """A person fills in the top modal and submits it. See `Values`.
 
         What is not in `values` stays as it was filled in before, or at its initial value. Slack itself refuses a
         form whose required inputs are empty: the bot is not told, and the status is 0. Else the answer's
@@ -239,14 +241,15 @@ class ViewActs:
             workspace.violations.append(f"answer to a submission: unknown response_action {act!r}")
 
 
-def _hold(view: Json, values: Mapping[str, Any]) -> None:
+def _hold(view: Json, values: Values) -> None:
     """Puts `values` into the view's inputs. Raises LookupError for a name that nothing in it has."""
     known = set()
     for block, element in payloads.stateful(view["blocks"]):
-        for name in (block["block_id"], element["action_id"]):
+        block_id, action_id = block["block_id"], element["action_id"]
+        for name in (block_id, action_id, (block_id, action_id)):
             known.add(name)
             if name in values:
                 held = {"type": element["type"], **payloads.filled(element, values[name])}
-                view["state"]["values"].setdefault(block["block_id"], {})[element["action_id"]] = held
+                view["state"]["values"].setdefault(block_id, {})[action_id] = held
     if unknown := [name for name in values if name not in known]:
         raise LookupError(f"nothing in the view is called {unknown[0]!r}")

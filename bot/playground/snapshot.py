@@ -4,6 +4,9 @@
  forms: [{form, begin, about}], hints: [{room, text, tries}],
  rooms: [{id, name, kind: room | direct, topic, about, messages: [{key, ts, user, text, blocks, attachments,
           thread_ts, edited, only_you, command}]}],
+ usergroups: [{id, handle}],
+ modal: null | {id, hash, title, submit, close, blocks, errors: {block_id: text}, values: {block_id: {action_id: …}}},
+ home: null | {id, hash, blocks, values},
  github: {url, deliveries: [{event, action, status_code, delivered_at}], repositories: [{name, url, default_branch,
           branches: [{name, sha, message, checks: [{name, state}]}], tags: [{name, sha}],
           deployments: [{id, environment, ref_name, sha, creator, task, state, created_at, url, statuses}]}]}}
@@ -17,6 +20,7 @@ from typing import Any
 from bot.playground.github import SimulatedGitHub
 from bot.playground.seed import CONFIG, DIRECT, PEOPLE, PLACES, Place
 from bot.playground.slack import Message, SimulatedSlack
+from bot.playground.slack_payloads import view_json
 from bot.slack.grammar import FORMS
 
 COMMAND = "/deploy"
@@ -33,6 +37,7 @@ def viewers_state(github: SimulatedGitHub, slack: SimulatedSlack, viewer: str) -
     direct = slack.direct_room(viewer) if viewer not in _direct_members(slack) else _direct_members(slack)[viewer]
     rooms = [_room(slack, place, place.id, "room", viewer) for place in PLACES]
     rooms.append(_room(slack, DIRECT, direct, "direct", viewer))
+    modals = slack.views(viewer)
     places = [(place.id, place) for place in PLACES] + [(direct, DIRECT)]
     return {
         "viewer": viewer,
@@ -58,6 +63,9 @@ def viewers_state(github: SimulatedGitHub, slack: SimulatedSlack, viewer: str) -
             {"room": room, "text": place.hint, "tries": list(place.tries)} for room, place in places if place.hint
         ],
         "rooms": rooms,
+        "usergroups": [{"id": each.id, "handle": each.handle} for each in slack.usergroups],
+        "modal": _view(modals[-1]) if modals else None,
+        "home": _view(slack.home(viewer)),
         "github": _github(github),
     }
 
@@ -102,6 +110,14 @@ def _message(message: Message) -> Json:
         "only_you": message.ephemeral_for is not None,
         "command": message.subtype == "slash_command",
     }
+
+
+def _view(view: Json | None) -> Json | None:
+    """A modal or home tab with what stands in its inputs, filled in or not."""
+    if view is None:
+        return None
+    shown = {key: view[key] for key in ("id", "hash", "title", "submit", "close", "blocks")}
+    return {**shown, "errors": view.get("errors", {}), "values": view_json(view)["state"]["values"]}
 
 
 def _github(github: SimulatedGitHub) -> Json:

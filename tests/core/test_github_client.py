@@ -130,6 +130,14 @@ def test_a_name_that_both_use_counts_as_the_worse(
     assert checks(client, github) == {"build": expected}
 
 
+def test_a_run_that_goes_on_again_has_no_conclusion_yet(client: GitHubClient, github: SimulatedGitHub) -> None:
+    github.set_check_run("acme/web", "main", "build")
+    run = github.records.check_run(github.repository("acme/web"), github.repository("acme/web").check_runs[0])
+    body = {"total_count": 1, "check_runs": [{**run, "status": "in_progress"}]}
+    github.fail("GET", f"{WEB}/commits/.*/check-runs", status=200, body=body)
+    assert checks(client, github) == {"build": "pending"}
+
+
 def test_all_pages_are_read(client: GitHubClient, github: SimulatedGitHub) -> None:
     for number in range(101):
         github.set_status("acme/web", "main", f"s{number:03}", "success" if number else "failure")
@@ -288,6 +296,7 @@ def test_a_login(app: GitHubClient, github: SimulatedGitHub, clock: FixedClock) 
 
 def test_two_logins_at_once_are_told_apart(app: GitHubClient, github: SimulatedGitHub) -> None:
     one, other = app.begin_login(), app.begin_login()
+    assert [asked.path for asked in github.requests] == ["/app", CODE, CODE], "the App is asked for its id once"
     github.authorize_device(other.code, "ben-gh")
     assert app.finish_login(one.handle) is None
     assert app.finish_login(other.handle) == "ben-gh"

@@ -64,6 +64,39 @@ def test_more_checks_than_are_read_say_nothing_of_permissions(small: World, look
     assert fails(look(small, 0)) == []
 
 
+def test_teams_that_the_config_names(small: World, look: Look) -> None:
+    places = """{production: {deployers: [U0ANA, "@acme/release", "@Acme/Release"], override: ["@acme/duty"],
+                 approvals: {approvers: ["@acme/leads", S0LEADS]}}}"""
+    config = SMALL.replace("{production: {}}", places)
+    for team in ("release", "leads", "duty"):
+        small.github.add_team(f"acme/{team}", ["ana-gh"])
+    assert fails(look(small, 0, config)) == []
+
+    def told(team: str, why: str) -> str:
+        return (
+            f"acme/web: who is in the team @acme/{team} is hidden from me ({why}): mend its name in the config, or "
+            "grant the token or App Members: read of acme (read:org, if it is a classic token)"
+        )
+
+    del small.github.teams["acme/leads"]
+    assert fails(look(small, 1, config)) == [told("leads", "GitHub shows me no such team")]
+    del small.github.token_permissions["members"]
+    lacking = "GitHub wants of me the permission Members: read"
+    assert fails(look(small, 1, config)) == [told(team, lacking) for team in ("release", "leads", "duty")]
+    assert fails(look(small, 0)) == [], "a config without teams needs no sight of them"
+
+
+def test_roles_that_the_config_asks_for(small: World, look: Look) -> None:
+    config = SMALL.replace("{production: {}}", "{production: {permission: maintain}}")
+    assert fails(look(small, 0, config)) == []
+    refusal = {"message": "Must have push access to view collaborator permission."}
+    small.github.fail("GET", "/repos/acme/web/collaborators/.*", status=403, body=refusal)
+    assert fails(look(small, 1, config)) == [
+        "acme/web: GitHub does not allow it (Must have push access to view collaborator permission.): grant the token "
+        "or App Metadata: read there"
+    ]
+
+
 def test_repositories_that_are_not_there(small: World, look: Look) -> None:
     small.github.rename_repository("acme/web", "acme/site")
     assert fails(look(small, 1)) == ["acme/web: it is now called acme/site: write that into the config"]

@@ -3,58 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
-import httpx
 import pytest
 
 from bot.deploys.config_file import load_config
-from bot.playground.github import SimulatedGitHub
-from bot.playground.seed import OPS, WEB_TEAM, Clock, config_yaml, seed
-from bot.playground.server import Playground
-from bot.playground.serving import HOST
-from bot.playground.slack import SimulatedSlack
-from bot.playground.stage import free_port, serve
-
-
-class Place:
-    """A seeded playground and a client of it."""
-
-    def __init__(self) -> None:
-        clock = Clock()
-        self.github, self.slack = SimulatedGitHub(now=clock), SimulatedSlack(now=clock)
-        seed(self.github, self.slack, clock)
-        self.slack.bot_url = f"http://{HOST}:{free_port()}"  # nobody is there
-        self.playground = Playground(self.github, self.slack)
-        self.served = serve(self.playground, 0)
-        self.client = httpx.Client(base_url=self.served.url, trust_env=False, timeout=10)
-
-    def state(self, viewer: str = "U0ANA") -> dict:
-        answer = self.client.get("/playground/state", params={"viewer": viewer})
-        assert answer.status_code == 200
-        return answer.json()
-
-    def repository(self, name: str = "acme/web") -> dict:
-        return next(each for each in self.state()["github"]["repositories"] if each["name"] == name)
-
-    def branch(self, name: str) -> dict:
-        return next(each for each in self.repository()["branches"] if each["name"] == name)
-
-    def lines(self, room: str, viewer: str = "U0ANA") -> list[str]:
-        found = next(each for each in self.state(viewer)["rooms"] if each["id"] == room)
-        return [message["text"] for message in found["messages"]]
-
-    def close(self) -> None:
-        self.client.close()
-        self.playground.close()
-        self.served.close()
-
-
-@pytest.fixture
-def place() -> Iterator[Place]:
-    made = Place()
-    yield made
-    made.close()
+from bot.playground.seed import OPS, WEB_TEAM, config_yaml
+from bot.playground.server import STATIC
+from tests.playground.places import Place
 
 
 def test_a_newcomer_finds_people_rooms_apps_and_a_line_that_says_what_to_type(place: Place) -> None:
@@ -152,6 +107,17 @@ BAD = [
     ("say", {"user": ["U0ANA"], "room": OPS, "text": "hi"}),
     ("click", {"user": "U0ANA", "room": OPS, "ts": "1.000", "action_id": "deploy_cancel"}),
     ("click", {"user": "U0ANA", "room": "C0NOWHERE", "ts": "1.000", "action_id": "deploy_cancel"}),
+    ("view/submit", {"user": "U0NOBODY", "view": "V1"}),
+    ("view/submit", {"user": "U0ANA", "view": "V1"}),
+    ("view/submit", {"user": "U0ANA", "view": "V1", "values": {"why": "x"}}),
+    ("view/close", {"user": "U0ANA", "view": "V1"}),
+    ("view/close", {"user": "U0ANA"}),
+    ("view/act", {"user": "U0ANA", "view": "V1", "block_id": "b", "action_id": "a"}),
+    ("view/act", {"user": "U0ANA", "view": "V1", "block_id": "b", "action_id": "a", "value": {"text": "x"}}),
+    ("view/options", {"user": "U0ANA", "view": "V1", "action_id": "ref", "query": "x" * 300}),
+    ("view/options", {"user": "U0ANA", "view": "V1", "action_id": "ref", "query": "x"}),
+    ("home/open", {"user": "U0SHIPBOT"}),
+    ("home/open", {}),
     ("github/push", {"repository": "acme/nothing", "branch": "main"}),
     ("github/push", {"repository": "acme/web", "branch": ""}),
     ("github/push", {"repository": "acme/web", "branch": "two words"}),
@@ -175,7 +141,9 @@ def test_bad_input_is_refused_in_words(place: Place, path: str, body: dict) -> N
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"user": "\\ud800"}', b"x" * 100_000, b"[" * 50_000]
 )
-@pytest.mark.parametrize("path", ["say", "click", "github/push", "github/check", "github/report"])
+@pytest.mark.parametrize(
+    "path", ["say", "click", "view/submit", "view/act", "home/open", "github/push", "github/check", "github/report"]
+)
 def test_a_body_that_is_no_json_object_is_refused(place: Place, path: str, body: bytes) -> None:
     answer = place.client.post(f"/playground/{path}", content=body, headers={"Content-Type": "application/json"})
 
@@ -234,8 +202,9 @@ def test_the_page_asks_for_nothing_from_elsewhere(place: Place) -> None:
     assert page.status_code == 200
     assert "default-src 'none'" in page.headers["content-security-policy"]
     assert "http" not in page.text.replace("http-equiv", "")
-    for name in ("style.css", "app.js", "chat.js", "composer.js", "github.js", "blocks.js", "mrkdwn.js", "emoji.js"):
-        text = place.client.get(f"/static/{name}").text
+    for path in (p for p in STATIC.iterdir() if p.suffix in (".css", ".js")):
+        text = place.client.get(f"/static/{path.name}").text
+        assert text == path.read_text(encoding="utf-8")
         assert "innerHTML" not in text
         assert "@import" not in text
         assert "url(" not in text

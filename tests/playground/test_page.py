@@ -1,45 +1,18 @@
-"""The playground in a real browser, with the real bot behind it.
-
-With SHIPBOT_SCREENSHOTS=1 the pictures under docs/images/ are made anew.
-"""
+"""The playground in a real browser, with the real bot behind it."""
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from bot.playground.seed import OPS, RELEASES
 from bot.playground.stage import Stage
+from tests.playground.browsing import DESKTOP, PHONE, needs_chromium, opened, picture, type_line
 
-IMAGES = Path(__file__).parents[2] / "docs" / "images"
-SWITCHES = (
-    "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync"
-    " --no-first-run"
-)
-DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
-PATIENCE = 15_000  # milliseconds for the bot to react on a busy machine
-
-chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(
-    chromium is None and not os.environ.get("CI"), reason="chromium is not installed (apt-get install chromium)"
-)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    assert chromium, "chromium is not installed (apt-get install chromium)"
-    expect.set_options(timeout=PATIENCE)
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium, args=SWITCHES.split())
-        yield running
-        running.close()
+pytestmark = needs_chromium
 
 
 @pytest.fixture
@@ -51,39 +24,12 @@ def stage() -> Iterator[Stage]:
 
 @pytest.fixture
 def page(browser: Browser, stage: Stage) -> Iterator[Page]:
-    yield from opened(browser, stage, DESKTOP)
+    yield from opened(browser, stage.url, DESKTOP)
 
 
 @pytest.fixture
 def phone(browser: Browser, stage: Stage) -> Iterator[Page]:
-    yield from opened(browser, stage, PHONE)
-
-
-def opened(browser: Browser, stage: Stage, size: Any) -> Iterator[Page]:
-    """A page that must neither log an error nor ask anybody but the playground."""
-    faults: list[str] = []
-
-    def logged(message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
-            faults.append(message.text)
-
-    context = browser.new_context(viewport=size, timezone_id="Europe/Berlin", locale="en-GB")
-    context.set_default_timeout(PATIENCE)
-    page = context.new_page()
-    page.on("console", logged)
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("request", lambda asked: None if asked.url.startswith(stage.url) else faults.append(asked.url))
-    page.goto(stage.url)
-    expect(page.locator("#messages .message").first).to_be_visible()
-    yield page
-    context.close()
-    assert faults == []
-
-
-def type_line(page: Page, text: str) -> None:
-    line = page.get_by_label("Message", exact=True)
-    line.fill(text)
-    line.press("Enter")
+    yield from opened(browser, stage.url, PHONE)
 
 
 def report(page: Page, state: str) -> None:
@@ -92,13 +38,6 @@ def report(page: Page, state: str) -> None:
 
 def the_card(page: Page) -> Locator:
     return page.locator("#messages .card").last
-
-
-def picture(page: Page, name: str) -> None:
-    if os.environ.get("SHIPBOT_SCREENSHOTS") == "1":
-        IMAGES.mkdir(parents=True, exist_ok=True)
-        page.mouse.move(0, 0)
-        page.screenshot(path=str(IMAGES / name), animations="disabled", caret="initial")
 
 
 def test_a_deploy_from_the_command_to_success(page: Page) -> None:

@@ -2,7 +2,9 @@
 
 import { Chat } from "./chat.js";
 import { Composer, suggestions } from "./composer.js";
+import { post, toast } from "./dom.js";
 import { GitHub } from "./github.js";
+import { Views } from "./views.js";
 
 const HUES = [16, 212, 285, 95, 335, 48]; // of the people, in their order
 const RECONNECT = 1500; // milliseconds until the next try after the stream broke
@@ -11,14 +13,17 @@ class App {
   constructor() {
     this.state = null;
     this.room = null;
+    this.home = false; // whether the bot's home tab is open, in the place of a room
     this.thread = null;
     this.seen = new Map(); // room -> the newest ts that was on screen
     this.stream = null;
     this.chat = new Chat(this);
     this.github = new GitHub(this);
+    this.views = new Views(this);
     this.names = {
       person: (id) => (id === this.state.bot.id ? this.state.bot.name : this.state.people.find((person) => person.id === id)?.name),
       room: (id) => this.state.rooms.find((room) => room.id === id)?.name,
+      group: (id) => this.state.usergroups.find((group) => group.id === id)?.handle,
     };
     this.composer = new Composer(document.getElementById("composer"), {
       target: () => ({ user: this.state.viewer, room: this.room }),
@@ -73,18 +78,20 @@ class App {
       this.composer.input.placeholder = `Message ${title(this.currentRoom())} as ${this.names.person(state.viewer)}, or type ${state.command}`;
     }
     this.draw();
+    if (first && this.home) void this.tellHome();
   }
 
   draw() {
     if (!this.state || !this.room) return;
-    if (document.body.dataset.tab === "chat") this.seen.set(this.room, newest(this.currentRoom()));
+    if (document.body.dataset.tab === "chat" && !this.home) this.seen.set(this.room, newest(this.currentRoom()));
     this.chat.draw();
     this.github.draw();
+    this.views.draw();
     const unread = this.state.rooms.reduce((sum, room) => sum + this.unread(room), 0);
     const here = this.unread(this.currentRoom());
     document.getElementById("tab-new").hidden = here === 0;
     document.getElementById("tab-unread").hidden = unread === here;
-    document.title = `${unread ? `(${unread}) ` : ""}${title(this.currentRoom())} · Shipbot playground`;
+    document.title = `${unread ? `(${unread}) ` : ""}${this.home ? "Home" : title(this.currentRoom())} · Shipbot playground`;
   }
 
   currentRoom() {
@@ -105,11 +112,29 @@ class App {
 
   open(room) {
     this.room = room;
+    this.home = false;
     this.thread = null;
     this.composer.input.placeholder = `Message ${title(this.currentRoom())} as ${this.names.person(this.state.viewer)}, or type ${this.state.command}`;
     this.show("chat");
     this.draw();
     if (matchMedia("(min-width: 760px)").matches) this.composer.input.focus();
+  }
+
+  openHome() {
+    this.home = true;
+    this.thread = null;
+    this.show("chat");
+    this.draw();
+    void this.tellHome();
+  }
+
+  /** Slack tells the bot each time somebody opens its home tab. */
+  async tellHome() {
+    try {
+      await post("playground/home/open", { user: this.state.viewer });
+    } catch (error) {
+      toast(error.message);
+    }
   }
 
   openThread(ts) {

@@ -1,10 +1,11 @@
 // Block Kit as the reader sees it: https://docs.slack.dev/reference/block-kit/blocks
 
 import { el } from "./dom.js";
+import { field, inputBlock } from "./inputs.js";
 import { link, mrkdwn, plain } from "./mrkdwn.js";
 
 /** Blocks as a list of elements. `context`: {names, act(element, blockId)}; `act` is called for every button or choice that is
- *  confirmed and gives back a promise. */
+ *  confirmed and gives back a promise. Views have a `form` as well (see inputs.js). */
 export function blocks(list, context) {
   return list.map((block) => (KINDS[block.type] ?? unknown)(block, context));
 }
@@ -34,6 +35,9 @@ const KINDS = {
     return el("div", { class: "block actions", role: "group", "aria-label": "Actions" },
       block.elements.map((item) => element(item, block, context)));
   },
+  input(block, context) {
+    return context.form ? inputBlock(block, context) : unknown(block);
+  },
   header(block, context) {
     return el("h3", { class: "block header" }, textOf(block.text, context));
   },
@@ -57,6 +61,7 @@ function unknown(block) {
 function element(item, block, context) {
   if (item.type === "button") return button(item, block, context);
   if (item.type === "image") return el("img", { src: item.image_url, alt: item.alt_text ?? "", class: "accessory-image" });
+  if (context.form) return field(item, block, context) ?? unknown(item);
   if (item.type === "static_select" || item.type === "overflow") return choice(item, block, context);
   return unknown(item);
 }
@@ -110,7 +115,7 @@ async function run(node, item, act) {
 
 /** Asks by a confirmation object {title, text, confirm, deny, style}; true when the person agrees. */
 export function confirmed(dialog) {
-  const names = { person: () => undefined, room: () => undefined };
+  const names = { person: () => undefined, room: () => undefined, group: () => undefined };
   const node = el("dialog", { class: "dialog", "aria-labelledby": "dialog-title" },
     el("form", { method: "dialog" },
       el("h2", { id: "dialog-title" }, textOf(dialog.title, { names })),

@@ -36,13 +36,16 @@ export class Chat {
       const unread = this.app.unread(room);
       const sign = room.kind === "direct" ? avatar({ name: state.bot.name, bot: true }, "small") : el("span", { class: "hash", "aria-hidden": "true" }, "#");
       return el("li", {}, el("button", {
-        type: "button", class: `room ${unread ? "unread" : ""}`, "aria-current": room.id === this.app.room ? "page" : null,
+        type: "button", class: `room ${unread ? "unread" : ""}`, "aria-current": room.id === this.app.room && !this.app.home ? "page" : null,
         data: { key: `room-${room.id}`, room: room.id }, on: { click: () => this.app.open(room.id) },
       }, sign, el("span", { class: "room-name" }, room.name),
       unread > 0 && el("span", { class: "badge" }, String(unread), el("span", { class: "hidden" }, " unread"))));
     };
     swap(document.getElementById("rooms"), state.rooms.filter((room) => room.kind === "room").map(entry));
-    swap(document.getElementById("directs"), state.rooms.filter((room) => room.kind === "direct").map(entry));
+    const home = el("li", {}, el("button", {
+      type: "button", class: "room", "aria-current": this.app.home ? "page" : null, data: { key: "home" }, on: { click: () => this.app.openHome() },
+    }, el("span", { class: "hash", "aria-hidden": "true" }, "⌂"), el("span", { class: "room-name" }, "Home")));
+    swap(document.getElementById("directs"), home, state.rooms.filter((room) => room.kind === "direct").map(entry));
     swap(document.getElementById("people"), state.people.map((person) => el("li", {}, el("button", {
       type: "button", class: "person", "aria-pressed": String(person.id === state.viewer), title: `Speak as ${person.real_name}`,
       data: { key: `person-${person.id}`, person: person.id }, on: { click: () => this.app.become(person.id) },
@@ -51,6 +54,14 @@ export class Chat {
 
   drawHead() {
     const room = this.app.currentRoom();
+    const { home, state } = this.app;
+    this.log.hidden = home;
+    document.getElementById("composer").hidden = home;
+    if (home) {
+      swap(document.getElementById("room-title"), "Home");
+      swap(document.getElementById("room-topic"), `What ${state.bot.name} shows you, and nobody else`);
+      return;
+    }
     swap(document.getElementById("room-title"), room.kind === "room" ? `#${room.name}` : room.name);
     swap(document.getElementById("room-topic"), room.topic);
   }

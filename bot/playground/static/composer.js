@@ -136,7 +136,7 @@ export function suggestions(state, text) {
   const { command } = state;
   if (!text.startsWith(`${command} `)) {
     if (!command.startsWith(text)) return [];
-    return [{ insert: `${command} `, label: command, about: "APP/REF to ENV, or help" }];
+    return [{ insert: `${command} `, label: command, about: "APP/REF to ENV, help, or Enter for a form" }];
   }
   const rest = text.slice(command.length + 1).trimStart();
   if (!rest) return state.forms.map((form) => ({ insert: `${command} ${form.begin}`, label: `${command} ${form.form}`, about: form.about }));

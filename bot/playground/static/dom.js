@@ -45,7 +45,7 @@ function append(node, children) {
 export function swap(container, ...children) {
   const active = document.activeElement;
   const key = container.contains(active) ? active?.dataset?.key : undefined;
-  const typed = key && "selectionStart" in active ? [active.value, active.selectionStart, active.selectionEnd] : null;
+  const typed = key && active.selectionStart != null ? [active.value, active.selectionStart, active.selectionEnd] : null;
   const top = container.scrollTop;
   container.replaceChildren();
   append(container, children);
@@ -54,7 +54,7 @@ export function swap(container, ...children) {
   const again = [...container.querySelectorAll("[data-key]")].find((node) => node.dataset.key === key);
   if (!again) return;
   again.focus({ preventScroll: true });
-  if (typed && again.tagName === "INPUT") {
+  if (typed && again.selectionStart != null) {
     again.value = typed[0];
     again.setSelectionRange(typed[1], typed[2]);
   }

@@ -16,7 +16,7 @@ export function unescape(text) {
   return text.replace(/&(amp|lt|gt);/g, (_, name) => ({ amp: "&", lt: "<", gt: ">" })[name]);
 }
 
-/** mrkdwn text as a fragment. `names` tells what ids mean: {person(id), room(id)} -> string or undefined. */
+/** mrkdwn text as a fragment. `names` tells what ids mean: {person(id), room(id), group(id)} -> string or undefined. */
 export function mrkdwn(text, names) {
   const fragment = document.createDocumentFragment();
   const parts = String(text ?? "").split(/```\n?([\s\S]+?)\n?```/);
@@ -88,7 +88,10 @@ function reference(inside, names) {
     return el("span", { class: "mention" }, `#${names.room(target.slice(1)) ?? (unescape(label) || target.slice(1))}`);
   }
   if (target.startsWith("!date^")) return date(target.split("^"), label);
-  if (target.startsWith("!subteam^")) return el("span", { class: "mention" }, unescape(label) || "@group");
+  if (target.startsWith("!subteam^")) {
+    const handle = names.group(target.slice("!subteam^".length));
+    return el("span", { class: "mention" }, handle ? `@${handle}` : unescape(label) || "@group");
+  }
   if (target.startsWith("!")) return el("span", { class: "mention loud" }, `@${target.slice(1)}`);
   return link(unescape(target), unescape(label), names);
 }
