@@ -215,6 +215,9 @@ class Creating(Asking):
             deploy = self._held_in_place(connection, deploy)
             if deploy.state != states.ASKED:
                 return
+            if self._clock.now() >= deploy.asked_at + environment.max_wait:  # else it would be tried without end
+                self._end(connection, deploy, states.EXPIRED, problem_of(error))
+                return
             told = {"checks": [[name, state, ""] for name, state in error.contexts]}
             red = Finding(CHECKS, WAITING, "github", told).as_json()
             findings = [red if item["gate"] == CHECKS else item for item in deploy.findings]

@@ -226,9 +226,10 @@ def _call(deploy: Deploy, step: Step) -> Message:
     """Mentions those who may approve."""
     listed_ = [who(item) for item in step.description.split()]
     again = "still waits" if step.kind == "reminds" else "waits"
-    asker = person(deploy.user_id, deploy.user_name)
+    own = any(item["gate"] == policy.APPROVALS and item["facts"].get("own") for item in deploy.findings)
+    anyone = "anyone" if own else f"anyone but {person(deploy.user_id, deploy.user_name)}"
     called = f"{' '.join(listed_)}: " if listed_ else ""
-    whom = "you" if listed_ else f"anyone but {asker}"
+    whom = "you" if listed_ else anyone
     text = (
         f":raised_hand: {called}#{deploy.number} {again} for {whom} to approve it. "
         f"{code(f'/deploy approve {deploy.number}')} does, like the button above."

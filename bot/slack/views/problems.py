@@ -195,7 +195,7 @@ def _login_ended(facts: Facts) -> str:
 
 def _lookup_failed(facts: Facts) -> str:
     said = f" ({code(facts['reason'])})" if facts["reason"] else ""
-    return f"I could not find out about {code(facts['what'])}{said}, so I can't let that through. Try again in a while."
+    return f"I could not look up {code(facts['what'])}{said}, so I can't let that through. Try again in a while."
 
 
 def _not_allowed_by_gates(facts: Facts) -> str:
@@ -226,18 +226,19 @@ def _unknown_deploy(facts: Facts) -> str:
 
 
 _OVER = {
-    states.SUCCESS: "is live",
-    states.FAILURE: "has failed",
-    states.ERROR: "ended in an error",
-    states.CANCELLED: "was cancelled",
-    states.REFUSED: "did not start",
-    states.EXPIRED: "was given up",
-    states.INACTIVE: "is over",
+    states.SUCCESS: "is live already",
+    states.FAILURE: "has failed already",
+    states.ERROR: "has ended in an error already",
+    states.CANCELLED: "was cancelled already",
+    states.REFUSED: "was refused already",
+    states.EXPIRED: "was given up already",
+    states.INACTIVE: "is over already",
+    states.LOST: "is lost from sight",
 }
 
 
 def _not_waiting(facts: Facts) -> str:
-    return f"#{facts['number']} {_OVER.get(facts['state'], 'is under way')} already, so there is nothing to decide."
+    return f"#{facts['number']} {_OVER.get(facts['state'], 'is under way already')}, so that comes too late."
 
 
 def _needs_no_approval(facts: Facts) -> str:
@@ -247,7 +248,11 @@ def _needs_no_approval(facts: Facts) -> str:
 
 
 def _own_deploy(facts: Facts) -> str:
-    return f"You asked for #{facts['number']} yourself (or another account of yours did): somebody else has to agree."
+    number = facts["number"]
+    return (
+        f"You asked for #{number} yourself (or another account of yours did), so somebody else has to agree. "
+        f"`/deploy cancel {number}` takes it back."
+    )
 
 
 def _already_voted(facts: Facts) -> str:

@@ -134,10 +134,7 @@ def foreseen(asked: Foreseen, links: Links) -> Message:
             policy.HOLD: f"It would wait for {waiting_for(decision.findings)}",
         }.get(decision.outcome, "It would be refused")
     blocks = [section(f":mag: {what}"), section(f"{outcome}.")]
-    lines = checklist(decision.findings)
-    if decision.outcome == policy.REFUSE:
-        target = again(deploy)
-        lines += [refusal(item, deploy.app, deploy.environment, target) for item in decision.of(policy.REFUSED)]
+    lines = checklist(decision.findings, lambda item: refusal(item, deploy.app, deploy.environment, again(deploy)))
     if lines:
         blocks.append(context("\n".join(lines)))
     return Message(f"{plain(what)}: {plain(outcome)}", blocks)
@@ -149,9 +146,12 @@ def audit(found: Audit, links: Links) -> Message:
     lines = [f"{emoji(deploy)} {_short(deploy, links, deploy.environment)} · {short_words(deploy)}"]
     asked = f"{clock_time(deploy.asked_at)} · asked by {person(deploy.user_id, deploy.user_name)}"
     lines.append(asked + (f" in {room(deploy.room)}" if deploy.room else ""))
-    votes = {(vote.user_id, vote.approves): vote for vote in found.votes}
+    votes = list(found.votes)  # in the order of their steps; who was asked anew has voted twice
     for step in found.steps:
-        vote = votes.get((step.actor, step.kind == "approved")) if step.kind in ("approved", "rejected") else None
+        vote = None
+        if step.kind in ("approved", "rejected"):
+            vote = next((item for item in votes if item.user_id == step.actor), None)
+            votes = [item for item in votes if item is not vote]
         lines.append(f"{clock_time(step.at)} · {_step(step, vote)}")
     return Message(f"#{deploy.number}: {plain(lines[0])}", paragraphs(lines))
 
