@@ -115,6 +115,9 @@ class Approvals(_Strict):
         (), description="who may: Slack users, usergroups, GitHub teams; none: anyone but the one who asks"
     )
     self_approval: StrictBool = Field(False, description="whether the one who asks counts too")
+    rollback: int | None = Field(
+        None, ge=0, le=20, strict=True, description="how many a rollback takes; none given: as many; 0: nobody is asked"
+    )
     expires: Duration = Field(timedelta(hours=4), description="after which an unanswered request ends")
 
 

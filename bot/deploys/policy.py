@@ -92,6 +92,7 @@ class Facts:
     pinned_at: datetime
     sha: str
     forced: bool
+    rollback: bool
     reason: str
     asker: Person
     standing: Answer
@@ -188,8 +189,8 @@ def _freeze(facts: Facts) -> Finding:
 def _checks(facts: Facts) -> Finding:
     """A check that never reported is not a green one, and one that can't be read is not known."""
     required = facts.environment.required_contexts
-    if facts.forced:
-        return Finding(CHECKS, PASSED, "forced")
+    if facts.forced or facts.rollback:
+        return Finding(CHECKS, PASSED, "forced" if facts.forced else "rollback")
     if required is not None and not required:
         return Finding(CHECKS, PASSED, "none")
     verdict = REFUSED if facts.fresh and facts.environment.when_red == "refuse" else WAITING
@@ -208,8 +209,8 @@ def _order(facts: Facts) -> Finding:
     """That very commit must be live in the environments before this one."""
     if not facts.environment.after:
         return Finding(ORDER, PASSED, "none")
-    if facts.forced:
-        return Finding(ORDER, PASSED, "forced")
+    if facts.forced or facts.rollback:
+        return Finding(ORDER, PASSED, "forced" if facts.forced else "rollback")
     missing = [name for name in facts.environment.after if facts.live.get(name) != facts.sha]
     if not missing:
         return Finding(ORDER, PASSED, "live", {"environments": list(facts.environment.after)})
@@ -236,20 +237,28 @@ def _approvals(facts: Facts) -> Finding:
         return Finding(APPROVALS, REFUSED, "rejected", said)
     if approvals is None:
         return Finding(APPROVALS, PASSED, "none")
+    required = wanted(approvals, rollback=facts.rollback)
+    if required == 0:
+        return Finding(APPROVALS, PASSED, "none")
     given = counted(facts.votes, facts.sha, facts.asker, approvals)
     until = facts.pinned_at + approvals.expires
     told = {
-        "required": approvals.required,
+        "required": required,
         "given": [[vote.user_id, vote.user_name] for vote in given],
         "approvers": list(approvals.approvers),
         "until": until.isoformat(),
     }
-    if len(given) >= approvals.required:
+    if len(given) >= required:
         return Finding(APPROVALS, PASSED, "given", told)
     if facts.now >= until:
         return Finding(APPROVALS, REFUSED, "expired", told)
     remind = remind_at(facts.pinned_at, approvals)
     return Finding(APPROVALS, WAITING, "asked", told, remind if facts.now < remind else until)
+
+
+def wanted(approvals: Approvals, *, rollback: bool) -> int:
+    """How many must approve; what goes back to something that ran before may take fewer."""
+    return approvals.rollback if rollback and approvals.rollback is not None else approvals.required
 
 
 def remind_at(asked: datetime, approvals: Approvals) -> datetime:

@@ -22,7 +22,7 @@ from bot.deploys.errors import (
     UnknownRef,
     problem_of,
 )
-from bot.deploys.model import HUMAN, Asker, Commit, Deploy, Problem, Wanted
+from bot.deploys.model import HUMAN, ROLLBACK, Asker, Commit, Deploy, Problem, Wanted
 from bot.deploys.nearest import nearest
 from bot.deploys.policy import CLEAR, EXPIRE, LINE, REFUSE, Decision
 from bot.service.core import CHANGE, CREATE
@@ -212,11 +212,12 @@ class Asking(Deciding):
         environment_name, environment = self.config.environment(name, wanted.environment)
         default = app.default_ref or self._github.default_branch(app.repository)
         ref = ref or default
-        commit = self._commit(app.repository, ref)
+        commit = self._commit(app.repository, wanted.sha or ref)
         # Only a branch can be merged into; of a tag or commit the config's wish means nothing.
-        merge = environment.auto_merge and self._github.branch_head(app.repository, ref) is not None
+        merge = environment.auto_merge and not wanted.sha and self._github.branch_head(app.repository, ref) is not None
         person = self.people.person(asker)
-        outside = self._outside(environment, app.repository, commit.sha, person, forced=wanted.force)
+        unchecked = wanted.force or wanted.cause == ROLLBACK
+        outside = self._outside(environment, app.repository, commit.sha, person, unchecked=unchecked)
         now = self._clock.now()
         candidate = Deploy(
             number=0,
@@ -239,7 +240,9 @@ class Asking(Deciding):
             state=states.HELD,
             asked_at=now,
             pinned_at=now,
-            is_default=ref == default,
+            is_default=ref == default and wanted.cause != ROLLBACK,
+            cause=wanted.cause,
+            of=wanted.of,
         )
         return candidate, environment, outside
 
@@ -270,7 +273,7 @@ class Asking(Deciding):
 
 _STORED = (
     "id origin app repository environment ref sha task hosts forced auto_merge reason subject user_id user_name room"
-    " message_id thread_id state asked_at pinned_at is_default"
+    " message_id thread_id state asked_at pinned_at is_default cause of"
 ).split()
 
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from bot.deploys import states
 from bot.deploys.errors import PersonError
 from bot.deploys.events import ChecksChanged, Deployment, DeploymentCreated, Event, Pinged, Status, StatusReported
-from bot.deploys.model import ELSEWHERE, Deploy
+from bot.deploys.model import ELSEWHERE, ROLLBACK, Deploy
 from bot.service.core import PAST
 from bot.service.creating import Creating
 from bot.store import gates, jobs, records
@@ -191,9 +191,17 @@ class Hearing(Creating):
         """GitHub says that it is over: the next in line gets a turn, and whoever waits for it to be live here."""
         if deploy.ours:
             self._free(connection, deploy)
+        if state == states.SUCCESS and deploy.cause == ROLLBACK and deploy.of is not None:
+            records.update_deploy(connection, deploy.of, undone_by=deploy.number)
+            undone = records.deploy(connection, deploy.of)
+            if undone is not None:
+                self._refresh(connection, undone)
         app = self.config.apps.get(deploy.app)
         if state != states.SUCCESS or app is None:
             return
+        for other in records.successes(connection, deploy.app, deploy.environment, limit=2):
+            if other.number != deploy.number:
+                self._refresh(connection, other)  # it is not what is live any more
         after = [
             (deploy.app, name)
             for name, environment in app.environments.items()

@@ -39,6 +39,8 @@ class Command:
     everything: bool = False
     duration: str = ""
     until: str = ""
+    origin: str = ""
+    ref: str = ""
     # A deploy said without the word: what was taken for an app may be a slip for a command.
     bare: bool = field(default=False, compare=False)
     # `lock X on Y`, which some say for an environment X of an app Y. X is the target here and Y the environment;
