@@ -324,7 +324,7 @@ def _marks(deploy: Deploy, sight: Sight, findings: Sequence[Finding]) -> list[st
     if deploy.undone_by is not None:
         marks.append(f":rewind: Rolled back by #{deploy.undone_by}")
     elif deploy.state == states.SUCCESS and sight.replaced_by is not None:
-        marks.append(f":track_next: #{sight.replaced_by} is live in its place")
+        marks.append(f":arrow_forward: #{sight.replaced_by} is live in its place")
     if deploy.forced:
         marks.append(":fast_forward: Forced: checks and order were skipped")
     if deploy.state != states.HELD and any(item.code == "overridden" for item in findings):
