@@ -173,8 +173,13 @@ class Asking(Deciding):
             told = self._ask_approvers(connection, deploy, environment, decision)
             self._decide_soon(connection, deploy.number, decision.again)
         records.update_deploy(connection, deploy.number, **values)
+        place = (deploy.app, deploy.environment)
         if (was_in_line and decision.outcome != LINE) or deploy.slot is not None:
-            self._next(connection, (deploy.app, deploy.environment))
+            self._next(connection, place)
+        elif decision.outcome == LINE and not was_in_line:  # it asked before those who now stand behind it
+            for other in gates.held(connection, places=[place], in_line=True):
+                if other.number > deploy.number:
+                    self._refresh(connection, other)
         return told or deploy.state != values["state"] or values["findings"] != list(deploy.findings)
 
     def _ask_approvers(

@@ -265,6 +265,8 @@ def _lock_held(facts: Facts) -> str:
 
 
 def _not_locked(facts: Facts) -> str:
+    if facts["gone"]:
+        return "That lock is gone already. `/deploy locks` lists those that hold."
     return f"{_scope(facts)} is not locked. `/deploy locks` lists what is."
 
 
