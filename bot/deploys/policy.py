@@ -92,7 +92,6 @@ class Facts:
     pinned_at: datetime
     sha: str
     forced: bool
-    rollback: bool
     reason: str
     asker: Person
     standing: Answer
@@ -104,6 +103,7 @@ class Facts:
     coming: frozenset[str] = frozenset()
     votes: Sequence[Vote] = ()
     ahead: Sequence[Ahead] = ()
+    rollback: bool = False
 
 
 @dataclass(frozen=True, slots=True)

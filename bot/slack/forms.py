@@ -22,6 +22,8 @@ class Clause:
     turned: str = ""
     # A `!` that stands alone behind the rest forces, and is not part of it.
     mark: bool = False
+    # A command without it is none.
+    needed: bool = False
 
     @property
     def usage(self) -> str:
@@ -56,14 +58,18 @@ class Form:
         if self.written:
             return self.written
         slot = self.slot if self.required or not self.slot else f"[{self.slot}]"
-        return " ".join([self.name, *([slot] if slot else []), *(f"[{clause.usage}]" for clause in self.clauses)])
+        return " ".join([self.name, *([slot] if slot else []), *map(_optional, self.clauses)])
+
+
+def _optional(clause: Clause) -> str:
+    return clause.usage if clause.needed else f"[{clause.usage}]"
 
 
 HOSTS = Clause(("to", "on", "in"), "ENV[/HOSTS]", "environment", "an environment")
 _IN = Clause(("in", "to", "on"), "ENV", "environment", "an environment")
 _PLACE = Clause(("in", "to", "on"), "ENV", "environment", "an environment", turned="on")
-_FROM = Clause(("from",), "ENV", "origin", "an environment")
-_THERE = Clause(("to",), "ENV", "environment", "an environment")
+_FROM = Clause(("from",), "ENV", "origin", "an environment", needed=True)
+_THERE = Clause(("to",), "ENV", "environment", "an environment", needed=True)
 _HERE = Clause(("in", "on"), "ENV", "environment", "an environment")
 _BACK_TO = Clause(("to",), "REF", "ref", "a branch, tag or commit")
 _FOR = Clause(("for",), "DURATION", "duration", "a length of time such as 30m or 2h")
