@@ -135,6 +135,7 @@ class Environment(_Strict):
     override: tuple[Who, ...] = Field((), description="who may deploy through a freeze, with a reason")
     freezes: tuple[Freeze, ...] = Field((), description="when nothing is deployed there")
     after: tuple[Name, ...] = Field((), description="environments where that very commit must be live first")
+    promote_from: Name | None = Field(None, description="an environment whose successes ask for this one")
     when_red: Literal["wait", "refuse"] = Field("wait", description="what a deploy does while checks are not green")
     when_busy: Literal["queue", "refuse"] = Field("queue", description="what it does while another is under way")
     when_locked: Literal["wait", "refuse"] = Field("refuse", description="what it does while somebody holds a lock")

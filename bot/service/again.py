@@ -7,7 +7,8 @@ from dataclasses import replace
 import sqlalchemy as sa
 
 from bot.deploys import states
-from bot.deploys.errors import NothingBefore, NothingLive, NotRetriable
+from bot.deploys.config import App
+from bot.deploys.errors import AlreadyAsked, NothingBefore, NothingLive, NotRetriable, PersonError, problem_of
 from bot.deploys.model import PROMOTION, RETRY, ROLLBACK, Asker, Deploy, Wanted
 from bot.service.asking import Asking
 from bot.store import records
@@ -108,6 +109,39 @@ class Again(Asking):
             raise NothingLive(name, source_place)
         wanted = Wanted(f"{name}/{live.ref}", place, sha=live.sha, cause=PROMOTION, of=live.number)
         return self.request(wanted, asker, room=room, source=source)
+
+    def carry_on(self, number: int, environment: str) -> Deploy | None:
+        """Promotes one success to an environment, as its `promote_from` says; None when that says so no more.
+
+        It is for whoever asked for the first, in the room where they did, else in the app's own. Raises TryLater.
+        """
+        deploy = self.deploy(number)
+        app = self.config.apps.get(deploy.app) if deploy is not None else None
+        if deploy is None or app is None or environment not in app.environments:
+            return None
+        if app.environments[environment].promote_from != deploy.environment:
+            return None
+        room = deploy.room or next(iter(self._rooms(app, environment)), "")
+        if not room:
+            return None  # there is nowhere to show it, and what nobody sees nobody asked for
+        wanted = Wanted(f"{deploy.app}/{deploy.ref}", environment, sha=deploy.sha, cause=PROMOTION, of=number)
+        asker = Asker(deploy.user_id, deploy.user_name)
+        source = f"promotion:{number}:{environment}"
+        try:
+            return self.request(wanted, asker, room=room, source=source, fresh=False)
+        except AlreadyAsked:
+            return None  # somebody was quicker
+        except PersonError as error:
+            with self._store.write() as connection:
+                told = problem_of(error).as_json()
+                for user_id in [deploy.user_id] if deploy.user_id else self.config.admins:
+                    self._tell(connection, user_id, "problem", told, f"{source}:{user_id}")
+            return None
+
+    def _rooms(self, app: App, environment: str) -> list[str]:
+        """Where what nobody asked for in a room is shown: where the environment is announced, else the app's first."""
+        announced = [item.room for item in app.announce if not item.environments or environment in item.environments]
+        return announced or list(app.rooms[:1])
 
     def _before_live(self, connection: sa.Connection, live: Deploy) -> Deploy | None:
         """What was live before, and was good."""

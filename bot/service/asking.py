@@ -51,10 +51,13 @@ class Asking(Deciding):
         source: str,
         message_id: str = "",
         thread_id: str = "",
+        fresh: bool = True,
     ) -> Deploy:
         """Takes in a person's wish and returns the deploy it became, waiting or on its way.
 
-        `source` is the delivery it came with: asking again with the same one returns the same deploy.
+        `source` is the delivery it came with: asking again with the same one returns the same deploy. What a rule
+        asks for is not `fresh`: nobody is there to be refused, so it waits where it can, and its card says what
+        ended it.
         Raises the person's errors for what can't be deployed, NotAllowed with every finding among them, and
         TryLater while GitHub can't be asked. Of what is refused nothing is stored.
         """
@@ -73,8 +76,8 @@ class Asking(Deciding):
             twin = self._twin(connection, candidate)
             if twin is not None:
                 raise AlreadyAsked(twin.app, twin.environment, twin.number, twin.state, twin.room)
-            decision = self._decided(connection, candidate, environment, outside, fresh=True)
-            if decision.outcome == REFUSE:
+            decision = self._decided(connection, candidate, environment, outside, fresh=fresh)
+            if decision.outcome == REFUSE and fresh:
                 raise NotAllowed(
                     candidate.app,
                     candidate.environment,

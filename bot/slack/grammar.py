@@ -24,8 +24,8 @@ class Command:
 
     `target` is `APP`, `APP/REF` or `APP@REF`; `task` is GitHub's (`deploy`, `deploy:migrations`); `number` is a
     deploy's; `everything` stands for `all`. `duration` is one that `parse_duration` takes. `until` is a moment in
-    the person's words, not understood yet. `origin` is the
-    environment that a promotion comes from, `ref` what a rollback goes to. `freeze` and `unfreeze` may have an environment and no target.
+    the person's words, not understood yet. `origin` is the environment that a promotion comes from, `ref` what a
+    rollback goes to. `freeze` and `unfreeze` may have an environment and no target.
     """
 
     name: str

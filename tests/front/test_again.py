@@ -154,3 +154,60 @@ def test_the_same_click_twice_is_one_deploy(world: World) -> None:
 
     assert len(writes(world)) == 2
     assert "Just that is under way already: #2" in newest(world)
+
+
+CHAIN = """
+apps:
+  web:
+    repository: acme/web
+    default_ref: main
+    rooms: [C0OPS]
+    environments:
+      staging: {required_contexts: []}
+      canary: {promote_from: staging, required_contexts: []}
+      production: {promote_from: canary, required_contexts: [], approvals: {approvers: [U0BEN]}}
+"""
+
+
+def test_a_success_asks_for_the_next_environment(make_world: Callable[..., World]) -> None:
+    """Through its own gates, at that very commit, once however often the success is told."""
+    world = make_world(config=CHAIN)
+    world.say("U0CAL", "/deploy lock web in canary")
+    sha = world.github.head("acme/web", "topic")
+    ship(world, "web/topic to staging")
+    world.github.push("acme/web", "topic", "Not out yet")
+    again = [delivery for delivery in world.github.deliveries if delivery.event == "deployment_status"][-1]
+    world.github.deliver(again)
+    world.settle()
+    assert len(cards(world)) == 2
+    assert "Waiting for @cal to unlock it" in cards(world)[1]  # nobody is there to be refused, so it waits
+
+    world.say("U0CAL", "/deploy unlock all")
+    world.deliver()
+    world.report("success")
+    assert cards(world)[2].startswith(
+        f":large_yellow_circle: *web* to *production* · `topic` at {sha[:7]} · #3 for @ana"
+    )
+    assert ":arrow_upper_right: Carries #2 on" in cards(world)[2]
+    world.say("U0BEN", "/deploy approve 3")
+    assert [(asked["ref"], asked["environment"]) for asked in writes(world)] == [
+        (sha, "staging"),
+        (sha, "canary"),
+        (sha, "production"),
+    ]
+
+
+def test_a_rollback_is_not_carried_on(make_world: Callable[..., World]) -> None:
+    world = make_world(config=CHAIN)
+    for ref in ("main", "topic"):
+        ship(world, f"web/{ref} to staging")
+    asked = len(writes(world))
+    ship(world, "rollback web in staging")
+    assert len(writes(world)) == asked + 1
+
+
+def test_a_deployment_made_elsewhere_is_carried_on_in_the_apps_room(make_world: Callable[..., World]) -> None:
+    world = make_world(config=CHAIN)
+    world.github.create_deployment("acme/web", "topic", environment="staging", creator="ben-gh")
+    world.report("success")
+    assert "*web* to *canary* · `topic`" in cards(world)[0]
