@@ -146,7 +146,7 @@ class Locking(Deciding):
         if known is not None:
             return Taken(known)
         if lock is None:
-            raise NotLocked()
+            raise self._over(lock_id)
         return self.lock(Scope(lock.app, lock.environment), asker, room=room, source=source, steal=True)
 
     def lock_for(self, number: int, asker: Asker, *, room: str, source: str) -> Taken:
@@ -174,8 +174,14 @@ class Locking(Deciding):
         with self._store.read() as connection:
             lock = gates.lock_by_id(connection, lock_id)
         if lock is None:
-            raise NotLocked()
+            raise self._over(lock_id)
         return self._unlock(lock, asker)
+
+    def _over(self, lock_id: int) -> NotLocked:
+        """Says which lock it was that holds no more."""
+        with self._store.read() as connection:
+            lock = gates.lock_by_id(connection, lock_id, ended=True)
+        return NotLocked((lock and lock.app) or "", (lock and lock.environment) or "")
 
     def unlock_mine(self, asker: Asker) -> list[Lock]:
         """Ends every lock of that person's; returns them."""
