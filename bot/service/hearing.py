@@ -105,11 +105,12 @@ class Hearing(Creating):
         if deploy is not None or not told.our_id:
             return deploy
         # Whoever may write to the repository can copy an id into a payload: it counts only for the deploy
-        # that asked for just this, and only until GitHub's own id is known.
+        # that asked for just this, and only until GitHub's own id is known. Its answer may have told that id since
+        # the line above.
         deploy = records.deploy_by_id(connection, told.our_id)
         if (
             deploy is not None
-            and deploy.deployment_id is None
+            and deploy.deployment_id in (None, told.id)
             and (deploy.state != states.HELD or deploy.sent_at is not None)  # else GitHub was never asked
             and deploy.repository == repository
             and deploy.environment == told.environment
@@ -188,11 +189,12 @@ class Hearing(Creating):
         return self._locked(connection, deploy.number)
 
     def _ended(self, connection: sa.Connection, deploy: Deploy, state: str) -> None:
-        """GitHub says that it is over: the next in line gets a turn, and whoever waits for it to be live here."""
+        """GitHub says that it is over: the next in line gets a turn, and whoever waits for it to be live here
+        learns whether it is."""
         if deploy.ours:
             self._free(connection, deploy)
         app = self.config.apps.get(deploy.app)
-        if state != states.SUCCESS or app is None:
+        if app is None:
             return
         after = [
             (deploy.app, name)

@@ -148,10 +148,9 @@ def lock_by_source(connection: sa.Connection, source: str) -> Lock | None:
     return _lock(row) if row is not None else None
 
 
-def lock_by_id(connection: sa.Connection, number: int, *, ended: bool = False) -> Lock | None:
-    """A lock that holds; with `ended` also one that holds no more."""
-    query = sa.select(locks).where(locks.c.id == number)
-    row = connection.execute(query if ended else query.where(locks.c.scope.is_not(None))).one_or_none()
+def lock_by_id(connection: sa.Connection, number: int) -> Lock | None:
+    """A lock that holds."""
+    row = connection.execute(sa.select(locks).where(locks.c.id == number, locks.c.scope.is_not(None))).one_or_none()
     return _lock(row) if row is not None else None
 
 

@@ -30,6 +30,7 @@ from starlette.routing import Mount, Route
 from bot.playground.github import SimulatedGitHub
 from bot.playground.serving import Served
 from bot.playground.slack import SimulatedSlack
+from tests.bench.policy import decision
 
 SECRET = "webhook-secret-of-the-bench"
 CONFIG = """
@@ -63,6 +64,7 @@ def main() -> None:
         intake(slack, github, given.seconds, given.rounds)
         acks(slack, github, given.seconds)
         idle(slack, github, given.rounds)
+    decision()
 
 
 def intake(slack: SimulatedSlack, github: SimulatedGitHub, seconds: float, rounds: int) -> None:

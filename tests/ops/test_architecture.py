@@ -8,7 +8,8 @@ from pathlib import Path
 from bot.deploys import states
 from bot.github.payloads import EVENTS
 from bot.github.webhooks import KIND
-from bot.service import CARD, CHANGE, CREATE, PAST
+from bot.service.core import CARD, CHANGE, CREATE, DECIDE, LOCK_TIMER, PAST, STOP, TELL, WATCH
+from bot.service.linking import LOGIN
 from bot.slack.listeners import CLICK, COMMAND, EVENT
 from bot.store.schema import metadata
 
@@ -24,11 +25,10 @@ def arrows(title: str) -> set[tuple[str, str]]:
 
 def test_the_state_diagram_is_that_of_the_code() -> None:
     drawn = arrows("The states of a deploy")
-    ours = {states.ASKED, states.CREATED, states.REFUSED, states.LOST}
-    assert {state for arrow in drawn for state in arrow} - {"[*]"} == states.REPORTED | ours
+    assert {state for arrow in drawn for state in arrow} - {"[*]"} == states.REPORTED | states.OURS
     assert {start for start, end in drawn if end == "[*]"} == states.FINAL
-    assert {end for start, end in drawn if start == "[*]"} == {states.ASKED}
-    assert {end for start, end in drawn if start == states.CREATED} == states.REPORTED
+    assert {end for start, end in drawn if start == "[*]"} == {states.HELD, states.ASKED, states.CREATED}
+    assert {end for start, end in drawn if start == states.CREATED} == states.REPORTED | {states.CANCELLED, states.LOST}
     for start, end in drawn - {(start, end) for start, end in drawn if "[*]" in (start, end)}:
         assert not states.is_final(start)
         if end in states.REPORTED:
@@ -48,11 +48,14 @@ def test_the_states_of_a_job_are_those_of_the_store() -> None:
 
 def test_the_kinds_of_jobs_are_those_there_are() -> None:
     section = TEXT.partition("## How a job lives\n")[2].partition("\n## ")[0]
-    lines = [line for line in section.splitlines() if line.startswith(("- **Inbox", "- **Outbox", "- **Work"))]
+    lines = [
+        line for line in section.splitlines() if line.startswith(("- **Inbox", "- **Outbox", "- **Work", "- **Timers"))
+    ]
     named = set(re.findall(r"`([a-z_.]+)`", " ".join(lines))) - {"delivery", "subject"}
-    kinds = {COMMAND, CLICK, EVENT, CARD, CREATE, CHANGE, PAST} | {KIND + event for event in EVENTS}
+    inside = {CARD, TELL, CREATE, CHANGE, STOP, PAST, LOGIN, DECIDE, WATCH, LOCK_TIMER}
+    kinds = {COMMAND, CLICK, EVENT, *inside} | {KIND + event for event in EVENTS}
     assert named <= kinds
-    assert {COMMAND, CLICK, EVENT, CARD, CREATE, CHANGE, PAST} <= named
+    assert {COMMAND, CLICK, EVENT, *inside} <= named
 
 
 def test_every_file_that_is_named_is_there() -> None:
