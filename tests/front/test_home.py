@@ -153,7 +153,7 @@ def test_what_its_buttons_do(make_world: Callable[..., World]) -> None:
     # What can't be done is told in the conversation with the bot; the tab is shown as things are.
     world.say("U0BEN", "/deploy unlock web in staging")
     after = press(world, "U0ANA", "lock_release", "L1")
-    assert told(world, "U0ANA") == ":no_entry: *web* / *staging* is not locked. `/deploy locks` lists what is."
+    assert told(world, "U0ANA") == ":no_entry: That lock is gone already. `/deploy locks` lists those that hold."
     assert not any(line.startswith(":lock:") for line in after)
 
     world.say("U0BEN", "/deploy lock web in staging because demo day")

@@ -149,7 +149,7 @@ def test_what_is_wrong_is_said_where_it_is(make_world: Callable[..., World]) -> 
     world.say("U0BEN", "/deploy lock web in staging because demo day")
     refused = choose(world, "ref", "topic")
     assert refused[1] == "It would be refused."
-    assert refused[2] == ":no_entry: Locked by @ben since 2026-03-02 09:00 UTC: “demo day”"
+    assert any(line.startswith(":no_entry: *web* / *staging* is locked by @ben") for line in refused)
     submit(world)
     world.settle()
     assert said(world)[0].startswith(":lock: *web* / *staging* is locked by @ben")
