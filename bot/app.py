@@ -29,8 +29,11 @@ from bot.slack.clicks import Clicks
 from bot.slack.client import SlackClient
 from bot.slack.commands import Commands
 from bot.slack.conversation import Conversation
-from bot.slack.listeners import CLICK, COMMAND, EVENT, SlackEvents, SocketMode, build_app
+from bot.slack.home import OPENED, Home
+from bot.slack.listeners import CLICK, COMMAND, EVENT, VIEW, SlackEvents, SocketMode, build_app
+from bot.slack.modal import Modal
 from bot.slack.outbox import Outbox
+from bot.slack.said import Said
 from bot.slack.views.text import Links
 from bot.store import jobs
 from bot.store.engine import Store
@@ -62,14 +65,17 @@ class Bot:
         reader = Reader(store, self.github, config, self.clock)
         answers = Answers(self.slack)
         commands = Commands(self.service, reader, self.slack, answers, links, self.clock)
-        self._clicks = Clicks(self.service, reader, answers, links, self.clock)
-        self._conversation = Conversation(self.service, commands, answers, self.clock)
+        self._form = Modal(self.service, reader, self.slack, answers, links, self.clock)
+        self._clicks = Clicks(self.service, reader, answers, links, self.clock, self._in_view)
+        self._home = Home(self.service, reader, self.slack, answers, links, self.clock, self._form, self._clicks.act)
+        self._conversation = Conversation(self.service, commands, answers, self.clock, self._form)
         self._outbox = Outbox(store, self.slack, links, self.clock)
         self._intake = Intake(store, self.clock)
         self.workers = Workers(store, self.clock, self.metrics, self._handlers(), self._apologise, self._intake.pressed)
         self._scheduler = Scheduler(store.bell.ring, self._sweep)
         bot_token = settings.slack_bot_token.get_secret_value()
-        bolt = build_app(self._intake, bot_token)
+        form = self._form
+        bolt = build_app(self._intake, bot_token, taken_in=form.taken_in, suggest=form.suggest, faults=form.faults)
         self._routes: dict[str, App] = {
             "/github/webhooks": Webhooks(
                 settings.github_webhook_secret.get_secret_value(), self._intake, self._counter("github")
@@ -137,8 +143,9 @@ class Bot:
     def _handlers(self) -> Mapping[str, Handler]:
         handlers: dict[str, Handler] = {
             COMMAND: self._conversation.command,
-            EVENT: self._conversation.event,
+            EVENT: self._event,
             CLICK: self._clicks.click,
+            VIEW: self._form.submitted,
             TELL: self._conversation.tell,
             CARD: self._outbox.show,
             CREATE: self._about_deploy(self.service.create),
@@ -151,6 +158,16 @@ class Bot:
             CHANGE: self._about_deploy(self.service.describe_change),
         }
         return handlers | {KIND + event: self._webhook for event in EVENTS}
+
+    def _in_view(self, job: Job, said: Said, body: Mapping[str, Any]) -> bool:
+        """Clicks in the form and on the home tab, before those on messages."""
+        return self._form.clicked(job, said, body) or self._home.clicked(job, said, body)
+
+    def _event(self, job: Job) -> None:
+        if job.json()["event"]["type"] == OPENED:
+            self._home.opened(job)
+        else:
+            self._conversation.event(job)
 
     def _about_deploy(self, verb: Callable[[int], None]) -> Handler:
         """The handler of a job that is a verb for one deploy."""
@@ -181,7 +198,7 @@ class Bot:
         log.info("webhook", known=deploy is not None)
 
     def _apologise(self, job: Job, reference: str) -> None:
-        if job.kind in (COMMAND, EVENT, CLICK):
+        if job.kind in (COMMAND, EVENT, CLICK, VIEW):
             self._conversation.apologise(job, reference)
         elif job.kind == CREATE:
             deploy = self.service.lose(job.json()["deploy"])

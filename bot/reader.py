@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from bot.deploys import policy, states
 from bot.deploys.clock import Clock
 from bot.deploys.config import App, Config
 from bot.deploys.errors import NothingLive, UnknownDeploy, UnknownRef
-from bot.deploys.model import Comparison, Deploy, Freezing, Lock, Step, Vote
+from bot.deploys.model import Comparison, Deploy, Freezing, Lock, Person, Step, Vote
 from bot.deploys.nearest import nearest
 from bot.deploys.ports import GitHub
 from bot.service.facts import all_freezes
+from bot.service.people import People
 from bot.store import gates, records
 from bot.store.engine import Store
 
@@ -63,6 +65,20 @@ class Difference:
     live: Deploy
     head_ref: str
     compared: Comparison
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """What one person finds on the home tab, all of it of the apps that they may see.
+
+    `to_approve` waits for their approval, oldest first; `mine` are their own deploys that are not over.
+    """
+
+    places: Sequence[Place]
+    to_approve: Sequence[Deploy]
+    mine: Sequence[Deploy]
+    locks: Sequence[Lock]
+    freezes: Sequence[Freezing]
 
 
 class Reader:
@@ -127,6 +143,55 @@ class Reader:
         """The freezes that hold, those of the config first."""
         with self._store.read() as connection:
             return all_freezes(connection, self.config, self._clock.now())
+
+    def seen_by(self, rooms: Collection[str]) -> dict[str, App]:
+        """The apps that somebody may see who is in those rooms."""
+        return {
+            name: app
+            for name, app in self.config.apps.items()
+            if not app.rooms or any(room in rooms for room in app.rooms)
+        }
+
+    def overview(self, person: Person, rooms: Collection[str], people: People) -> Overview:
+        """What concerns a person who is in those rooms. Whom the config lets approve, `people` is asked."""
+        apps = self.seen_by(rooms)
+        places = [place for name, app in apps.items() for place in self._places(name, app, None, recent=0)]
+        started = [deploy for place in places for deploy in place.under_way if deploy.state != states.HELD]
+        with self._store.read() as connection:
+            held = [deploy for deploy in gates.held(connection) if deploy.app in apps]
+            votes = {deploy.number: people.votes_now(connection, deploy.number) for deploy in held}
+            own = {
+                deploy.number
+                for deploy in [*held, *started]
+                if deploy.ours and people.person_in(connection, deploy.user_id, deploy.user_name).key == person.key
+            }
+        return Overview(
+            places=places,
+            to_approve=[
+                deploy
+                for deploy in held
+                if self._waits_for(person, deploy, votes[deploy.number], people, own=deploy.number in own)
+            ],
+            mine=sorted((item for item in [*held, *started] if item.number in own), key=lambda item: item.number),
+            locks=[lock for lock in self.locks() if lock.app is None or lock.app in apps],
+            freezes=[freeze for freeze in self.freezes() if freeze.app is None or freeze.app in apps],
+        )
+
+    def _waits_for(self, person: Person, deploy: Deploy, votes: Sequence[Vote], people: People, *, own: bool) -> bool:
+        """Whether a deploy waits for approval, and this person may give theirs and has not."""
+        environment = self.config.apps[deploy.app].environments.get(deploy.environment)
+        approvals = environment.approvals if environment else None
+        if approvals is None or not any(
+            item["gate"] == policy.APPROVALS and item["verdict"] == policy.WAITING for item in deploy.findings
+        ):
+            return False
+        if own and not approvals.self_approval:
+            return False
+        if any(vote.person == person.key and vote.sha == deploy.sha for vote in votes):
+            return False
+        if not approvals.approvers:
+            return True
+        return bool(people.one_of(person, approvals.approvers, deploy.repository).yes)
 
     def diff(self, target: str, environment: str | None, room: str) -> Difference:
         """What is not out yet. Raises the person's errors, NothingLive among them, and TryLater."""

@@ -56,6 +56,11 @@ def _duration(value: Any) -> Any:
     return parse_duration(str(value))
 
 
+def _lasting(text: str, description: str) -> Any:
+    """The field of a length of time, with its default as people write it, in the schema too."""
+    return Field(parse_duration(text), description=description, json_schema_extra={"default": text})
+
+
 Name = Annotated[str, StringConstraints(pattern=NAME), AfterValidator(_not_reserved)]
 Room = Annotated[str, StringConstraints(pattern=ROOM)]
 Repository = Annotated[str, StringConstraints(pattern=REPOSITORY)]
@@ -115,7 +120,7 @@ class Approvals(_Strict):
         (), description="who may: Slack users, usergroups, GitHub teams; none: anyone but the one who asks"
     )
     self_approval: StrictBool = Field(False, description="whether the one who asks counts too")
-    expires: Duration = Field(timedelta(hours=4), description="after which an unanswered request ends")
+    expires: Duration = _lasting("4h", "after which an unanswered request ends")
 
 
 class Environment(_Strict):
@@ -136,8 +141,8 @@ class Environment(_Strict):
     when_busy: Literal["queue", "refuse"] = Field("queue", description="what it does while another is under way")
     when_locked: Literal["wait", "refuse"] = Field("refuse", description="what it does while somebody holds a lock")
     when_frozen: Literal["wait", "refuse"] = Field("refuse", description="what it does during a freeze")
-    timeout: Duration = Field(timedelta(hours=1), description="after which a deploy without an end counts as lost")
-    max_wait: Duration = Field(timedelta(days=3), description="after which a deploy that still waits is given up")
+    timeout: Duration = _lasting("1h", "after which a deploy without an end counts as lost")
+    max_wait: Duration = _lasting("3d", "after which a deploy that still waits is given up")
     required_contexts: tuple[Text, ...] | None = Field(
         None, description="checks that must be green; none given: all that ever reported; []: none"
     )
@@ -166,7 +171,7 @@ class Defaults(_Strict):
 class Reminders(_Strict):
     """How owners of old locks are reminded."""
 
-    every: Duration = Field(timedelta(hours=3), description="between two reminders of one lock")
+    every: Duration = _lasting("3h", "between two reminders of one lock")
     days: Literal["working", "all"] = Field("working", description="`working`: Monday to Friday, where the owner is")
 
 

@@ -223,10 +223,12 @@ class Locked(PersonError):
 
 @dataclass(eq=False)
 class NotLocked(PersonError):
-    """There is no such lock. `app` and `environment` are '' where it would have covered all of them."""
+    """There is no such lock. `app` and `environment` are '' where it would have covered all of them. `gone`: there
+    was one, which its id stood for."""
 
     app: str = ""
     environment: str = ""
+    gone: bool = False
 
 
 @dataclass(eq=False)

@@ -174,11 +174,13 @@ def _lock(facts: Facts) -> Finding:
 def _freeze(facts: Facts) -> Finding:
     if not facts.freezes:
         return Finding(FREEZE, PASSED, "none")
-    told = {"freezes": [freezing.as_json() for freezing in facts.freezes]}
+    told: dict[str, Any] = {"freezes": [freezing.as_json() for freezing in facts.freezes]}
     if facts.environment.override and facts.reason and facts.override.yes:
         return Finding(FREEZE, PASSED, "overridden", told)
     may = bool(facts.override.yes)  # then all that is missing is a reason
     unknown = facts.environment.override and facts.reason and facts.override.yes is None
+    if unknown:
+        told["lookup"] = facts.override.facts
     verdict = REFUSED if facts.fresh and facts.environment.when_frozen == "refuse" else WAITING
     ends = [freezing.until for freezing in facts.freezes if freezing.until is not None]
     again = facts.now + SOON if unknown else max(ends) if len(ends) == len(facts.freezes) else None
@@ -241,7 +243,8 @@ def _approvals(facts: Facts) -> Finding:
     told = {
         "required": approvals.required,
         "given": [[vote.user_id, vote.user_name] for vote in given],
-        "approvers": list(approvals.approvers),
+        "approvers": asked_of(approvals, facts.asker),
+        "own": approvals.self_approval,
         "until": until.isoformat(),
     }
     if len(given) >= approvals.required:
@@ -250,6 +253,12 @@ def _approvals(facts: Facts) -> Finding:
         return Finding(APPROVALS, REFUSED, "expired", told)
     remind = remind_at(facts.pinned_at, approvals)
     return Finding(APPROVALS, WAITING, "asked", told, remind if facts.now < remind else until)
+
+
+def asked_of(approvals: Approvals, asker: Person) -> list[str]:
+    """Those who are asked to approve, of whom the one who asks is none."""
+    others = [who for who in approvals.approvers if who != asker.id or approvals.self_approval]
+    return others or list(approvals.approvers)
 
 
 def remind_at(asked: datetime, approvals: Approvals) -> datetime:

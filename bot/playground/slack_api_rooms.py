@@ -1,4 +1,4 @@
-"""The conversations.* methods. From https://docs.slack.dev/reference/methods."""
+"""The conversations.* methods, and users.conversations. From https://docs.slack.dev/reference/methods."""
 
 from __future__ import annotations
 
@@ -92,9 +92,38 @@ def info(workspace: Workspace, args: Json) -> Json:
 @method("conversations.list", room_scopes="read", optional="types exclude_archived limit cursor team_id")
 def list_rooms(workspace: Workspace, args: Json) -> Json:
     """The rooms that the bot can see, of the asked types."""
-    types = str(args.get("types") or "public_channel").split(",")
+    rooms = [
+        room for room in _of_types(workspace, args) if room.kind == "public" or workspace.bot_user_id in room.members
+    ]
+    found, cursor = page(args, rooms, default=100)
+    return {
+        "channels": [room_json(workspace, room) for room in found],
+        "response_metadata": {"next_cursor": cursor},
+    }
+
+
+@method("users.conversations", room_scopes="read", optional="user types exclude_archived limit cursor team_id")
+def rooms_of(workspace: Workspace, args: Json) -> Json:
+    """The rooms that a person is in, of the asked types; private ones only where the bot is too."""
+    user = str(args.get("user") or workspace.bot_user_id)
+    if user not in workspace.people:
+        raise ApiError("user_not_found")
+    rooms = [
+        room
+        for room in _of_types(workspace, args)
+        if user in room.members and (room.kind == "public" or workspace.bot_user_id in room.members)
+    ]
+    found, cursor = page(args, rooms, default=100, most=999)
+    return {
+        "channels": [room_json(workspace, room) for room in found],
+        "response_metadata": {"next_cursor": cursor},
+    }
+
+
+def _of_types(workspace: Workspace, args: Json) -> list[Room]:
+    """All rooms of the types that are asked for, in which the app may look. Raises invalid_types, missing_scope."""
     kinds = []
-    for each in types:
+    for each in str(args.get("types") or "public_channel").split(","):
         if each.strip() not in TYPES:
             raise ApiError("invalid_types")
         kinds.append(TYPES[each.strip()])
@@ -103,13 +132,8 @@ def list_rooms(workspace: Workspace, args: Json) -> Json:
         if room.kind not in kinds or (room.archived and flag(args, "exclude_archived")):
             continue
         need_room_scope(workspace, room, "read")
-        if room.kind == "public" or workspace.bot_user_id in room.members:
-            rooms.append(room)
-    found, cursor = page(args, rooms, default=100)
-    return {
-        "channels": [room_json(workspace, room) for room in found],
-        "response_metadata": {"next_cursor": cursor},
-    }
+        rooms.append(room)
+    return rooms
 
 
 @method("conversations.members", room_scopes="read", required="channel", optional="limit cursor")

@@ -9,8 +9,9 @@ from __future__ import annotations
 from bot.service.hearing import Hearing
 from bot.service.linking import Linking
 from bot.service.locking import Locking
+from bot.service.remembering import Remembering
 from bot.service.voting import Voting
 
 
-class Service(Hearing, Voting, Locking, Linking):
+class Service(Hearing, Voting, Locking, Linking, Remembering):
     """What can be done with deploys, one file for each kind of verb."""

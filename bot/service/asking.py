@@ -173,8 +173,13 @@ class Asking(Deciding):
             told = self._ask_approvers(connection, deploy, environment, decision)
             self._decide_soon(connection, deploy.number, decision.again)
         records.update_deploy(connection, deploy.number, **values)
+        place = (deploy.app, deploy.environment)
         if (was_in_line and decision.outcome != LINE) or deploy.slot is not None:
-            self._next(connection, (deploy.app, deploy.environment))
+            self._next(connection, place)
+        elif decision.outcome == LINE and not was_in_line:  # it asked before those who now stand behind it
+            for other in gates.held(connection, places=[place], in_line=True):
+                if other.number > deploy.number:
+                    self._refresh(connection, other)
         return told or deploy.state != values["state"] or values["findings"] != list(deploy.findings)
 
     def _ask_approvers(
@@ -186,9 +191,11 @@ class Asking(Deciding):
         if asked is None or environment.approvals is None:
             return False
         now = self._clock.now()
-        approvers = " ".join(environment.approvals.approvers)
-        told = {"actor": deploy.user_id, "description": approvers}
+        approvers = asked.facts["approvers"]
+        told = {"actor": deploy.user_id, "description": " ".join(approvers)}
         called = records.add_step(connection, deploy.number, "asks", deploy.sha, now, **told)
+        answered = {user_id for user_id, _ in asked.facts["given"]}
+        told["description"] = " ".join([who for who in approvers if who not in answered] or approvers)
         if now >= policy.remind_at(deploy.pinned_at or deploy.asked_at, environment.approvals):
             called = records.add_step(connection, deploy.number, "reminds", deploy.sha, now, **told) or called
         return called
@@ -212,7 +219,11 @@ class Asking(Deciding):
         environment_name, environment = self.config.environment(name, wanted.environment)
         default = app.default_ref or self._github.default_branch(app.repository)
         ref = ref or default
-        commit = self._commit(app.repository, ref)
+        try:
+            commit = self._commit(app.repository, ref)
+        except UnknownRef:
+            self.config.check_room(name, room)  # the names of its branches are told in its rooms alone
+            raise
         # Only a branch can be merged into; of a tag or commit the config's wish means nothing.
         merge = environment.auto_merge and self._github.branch_head(app.repository, ref) is not None
         person = self.people.person(asker)

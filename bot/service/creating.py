@@ -29,6 +29,7 @@ from bot.store import gates, records
 
 # After an hour without GitHub nobody expects a deploy to start by itself any more.
 GIVE_UP = timedelta(hours=1)
+FORGOTTEN = 2 * GIVE_UP  # the same for what was begun: GitHub may have told us to wait for nearly that hour
 UNHEARD = timedelta(minutes=2)  # without a status, somebody should look whether anything deploys at all
 MERGES = 3  # auto-merges in a row for one deploy; a busy default branch needs two at most
 SUBJECTS = 3  # commit subjects kept for the card
@@ -49,16 +50,19 @@ class Creating(Asking):
         again. Raises TryLater while GitHub can't be asked; the card says so.
         """
         deploy = self.deploy(number)
+        if deploy is not None and deploy.state == states.CANCELLED:
+            self._look_for_cancelled(deploy)
         if deploy is None or deploy.state != states.ASKED:
             return
         waited = self._clock.now() - (deploy.cleared_at or deploy.asked_at)
-        if deploy.sent_at is None and deploy.problem is None and waited >= GIVE_UP:
-            # It was cleared and then nobody was here to send it; by now it may be the last thing that anyone wants.
-            self._give_up(number, states.EXPIRED, problem_of(TooLate(deploy.cleared_at or deploy.asked_at)))
-            return
+        # It was cleared and then nobody was here to send it; by now it may be the last thing that anyone wants.
+        tried = deploy.sent_at is not None or deploy.problem is not None
         try:
-            created = self._create(deploy)
+            created = self._create(deploy, too_late=waited >= (FORGOTTEN if tried else GIVE_UP))
         except _NotNow:
+            return
+        except TooLate as error:
+            self._give_up(number, states.EXPIRED, problem_of(error))
             return
         except UnknownRef:
             unknown = self._unknown_ref(deploy.repository, deploy.ref)
@@ -81,6 +85,28 @@ class Creating(Asking):
             # A branch that moved in the very moment went out as it was then: GitHub's record is the truth.
             self._is_made(connection, current, created, sha=created.sha)
             self._show(connection, number)
+
+    def _look_for_cancelled(self, deploy: Deploy) -> None:
+        """It was cancelled while GitHub's answer was missing: what became of the request is to be stopped too.
+
+        Raises TryLater while GitHub can't be asked; after an hour only a webhook can tell of it.
+        """
+        if deploy.sent_at is None or deploy.deployment_id is not None:
+            return
+        try:
+            found = self._github.find_deployment(deploy.repository, deploy.environment, deploy.task, deploy.id)
+        except PersonError:
+            return
+        except TryLater:
+            if self._clock.now() - deploy.sent_at >= GIVE_UP:
+                return
+            raise
+        if found is None:
+            return
+        with self._store.write() as connection:
+            deploy = self._held_in_place(connection, deploy)
+            if deploy.deployment_id is None:
+                self._is_made(connection, deploy, found, sha=found.sha)
 
     def _is_made(self, connection: sa.Connection, deploy: Deploy, told: Deployment, **values: Any) -> None:
         """GitHub has the deployment. Its place and row are held."""
@@ -163,7 +189,7 @@ class Creating(Asking):
 
     # creating
 
-    def _create(self, deploy: Deploy) -> Deployment:
+    def _create(self, deploy: Deploy, *, too_late: bool) -> Deployment:
         environment = self._environment(deploy)
         look_first = deploy.sent_at is not None
         for _ in range(MERGES):
@@ -171,6 +197,8 @@ class Creating(Asking):
                 found = self._github.find_deployment(deploy.repository, deploy.environment, deploy.task, deploy.id)
                 if found is not None:
                     return found
+            if too_late:
+                raise TooLate(deploy.cleared_at or deploy.asked_at)
             if deploy.auto_merge:
                 head = self._github.branch_head(deploy.repository, deploy.ref)
                 if head is not None and look_first and self._is_merge(deploy, head):
@@ -214,6 +242,9 @@ class Creating(Asking):
         with self._store.write() as connection:
             deploy = self._held_in_place(connection, deploy)
             if deploy.state != states.ASKED:
+                return
+            if self._clock.now() >= deploy.asked_at + environment.max_wait:  # else it would be tried without end
+                self._end(connection, deploy, states.EXPIRED, problem_of(error))
                 return
             told = {"checks": [[name, state, ""] for name, state in error.contexts]}
             red = Finding(CHECKS, WAITING, "github", told).as_json()

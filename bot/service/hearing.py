@@ -189,11 +189,12 @@ class Hearing(Creating):
         return self._locked(connection, deploy.number)
 
     def _ended(self, connection: sa.Connection, deploy: Deploy, state: str) -> None:
-        """GitHub says that it is over: the next in line gets a turn, and whoever waits for it to be live here."""
+        """GitHub says that it is over: the next in line gets a turn, and whoever waits for it to be live here
+        learns whether it is."""
         if deploy.ours:
             self._free(connection, deploy)
         app = self.config.apps.get(deploy.app)
-        if state != states.SUCCESS or app is None:
+        if app is None:
             return
         after = [
             (deploy.app, name)

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
+from bot.deploys import states
 from bot.deploys.errors import (
     AlreadyFrozen,
     Locked,
@@ -24,7 +25,7 @@ from bot.deploys.nearest import nearest
 from bot.deploys.times import at_wall
 from bot.service.core import LOCK_TIMER
 from bot.service.facts import Deciding, all_freezes
-from bot.store import gates, jobs
+from bot.store import gates, jobs, records
 
 MONDAY_MORNING = time(9)
 SATURDAY = 5  # as datetime.weekday() counts
@@ -128,13 +129,16 @@ class Locking(Deciding):
             )
             assert lock is not None, "its places are held, and the one before was ended"
             self._lock_timer(connection, lock, now + self.config.lock_reminders.every)
-            self._decide_places(connection, places)
+            self._locks_changed(connection, scope)
             stolen = None if own else before
             if stolen is not None:
                 self._tell_owner(connection, stolen, "lock_stolen", person, reason)
             running = [deploy for place in places if (deploy := gates.running(connection, *place)) is not None]
             others = [
-                deploy for deploy in running if self.people.person_in(connection, deploy.user_id).key != person.key
+                deploy
+                for deploy in running
+                if deploy.state != states.ASKED  # not sent yet, so the lock holds it too
+                and self.people.person_in(connection, deploy.user_id).key != person.key
             ]
             return Taken(lock, stolen, own, others)
 
@@ -146,7 +150,7 @@ class Locking(Deciding):
         if known is not None:
             return Taken(known)
         if lock is None:
-            raise NotLocked()
+            raise NotLocked(gone=True)
         return self.lock(Scope(lock.app, lock.environment), asker, room=room, source=source, steal=True)
 
     def lock_for(self, number: int, asker: Asker, *, room: str, source: str) -> Taken:
@@ -174,7 +178,7 @@ class Locking(Deciding):
         with self._store.read() as connection:
             lock = gates.lock_by_id(connection, lock_id)
         if lock is None:
-            raise NotLocked()
+            raise NotLocked(gone=True)
         return self._unlock(lock, asker)
 
     def unlock_mine(self, asker: Asker) -> list[Lock]:
@@ -197,8 +201,17 @@ class Locking(Deciding):
             if gates.end_lock(connection, lock.id, person.id, self._clock.now()):
                 if not own:
                     self._tell_owner(connection, lock, "lock_released", person, "")
-                self._decide_places(connection, places)
+                self._locks_changed(connection, Scope(lock.app, lock.environment))
         return lock
+
+    def _locks_changed(self, connection: sa.Connection, scope: Scope) -> None:
+        """What waits there is decided on again, and the card of what is live offers to unlock, or to lock."""
+        self._decide_places(connection, self.config.places(scope.app, scope.environment))
+        if scope.app is None or scope.environment is None:
+            return
+        live = records.live(connection, scope.app, scope.environment)
+        if live is not None:
+            self._refresh(connection, live)
 
     def _is(self, connection: sa.Connection, lock: Lock, person: Person) -> bool:
         """Whether a lock is that person's, also where they have linked their account since."""
@@ -217,7 +230,7 @@ class Locking(Deciding):
                 gates.claim(connection, places)
                 if gates.end_lock(connection, lock.id, "", now):
                     self._tell(connection, lock.user_id, "lock_expired", lock.as_json(), f"lock:{lock.id}:expired")
-                    self._decide_places(connection, places)
+                    self._locks_changed(connection, Scope(lock.app, lock.environment))
             return
         rest = self._day_off(lock.user_id, now)
         with self._store.write() as connection:

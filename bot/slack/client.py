@@ -33,6 +33,8 @@ MENDABLE = frozenset("invalid_auth not_authed account_inactive token_revoked tok
 # How long answers are good for. Slack takes about 20 questions a minute about members of usergroups.
 MEMBERS_KEPT = timedelta(seconds=60)
 TIME_ZONE_KEPT = timedelta(minutes=10)
+ROOMS_KEPT = timedelta(minutes=1)
+PAGES = 10  # of a thousand rooms each; more than anybody is in
 
 Observer = Callable[[str, float], None]
 Value = TypeVar("Value")
@@ -63,6 +65,7 @@ class SlackClient:
         self._closed_until: dict[tuple[str, str], datetime] = {}  # by method and room, as Slack said in a 429
         self._members: _Kept[frozenset[str]] = _Kept(clock, MEMBERS_KEPT)
         self._time_zones: _Kept[str] = _Kept(clock, TIME_ZONE_KEPT)
+        self._rooms: _Kept[dict[str, str]] = _Kept(clock, ROOMS_KEPT)
         self._observe = observe or (lambda outcome, seconds: None)
 
     def auth(self) -> SlackResponse:
@@ -122,6 +125,14 @@ class SlackClient:
         """
         return self._time_zones.get(user, lambda: self._time_zone_of(user))
 
+    def rooms_of(self, user: str) -> dict[str, str]:
+        """The rooms that a person is in, names by id, as known within the last minute.
+
+        Of private rooms those alone that the bot is in too: of others Slack tells it nothing. None for somebody whom
+        Slack does not show to the bot.
+        """
+        return dict(self._rooms.get(user, lambda: self._rooms_of(user)))
+
     def open_view(self, trigger_id: str, view: dict[str, Any]) -> str:
         """Opens a modal for the person whose trigger it is; returns the view's id.
 
@@ -176,6 +187,21 @@ class SlackClient:
 
     def _members_of(self, group: str) -> frozenset[str]:
         return frozenset(map(str, self._look_up(group, "usergroups.users.list", {"usergroup": group})["users"]))
+
+    def _rooms_of(self, user: str) -> dict[str, str]:
+        arguments = {"user": user, "types": "public_channel,private_channel", "exclude_archived": "true", "limit": 999}
+        found: dict[str, str] = {}
+        for _ in range(PAGES):
+            try:
+                answer = self._call("users.conversations", arguments)
+            except SlackRefused:
+                return {}
+            found |= {str(room["id"]): str(room.get("name") or room["id"]) for room in answer["channels"]}
+            cursor = (answer.get("response_metadata") or {}).get("next_cursor")
+            if not cursor:
+                break
+            arguments["cursor"] = cursor
+        return found
 
     def _time_zone_of(self, user: str) -> str:
         name = str(self._look_up(user, "users.info", {"user": user})["user"].get("tz") or "UTC")

@@ -45,6 +45,7 @@ class Commands:
                 self._deploy(command, said)
                 return None
             case "check":
+                self._service.config.check_room(self._service.config.target(command.target)[0], said.room)
                 asked = self._service.foresee(_wanted(command), self._answers.named(said.asker), room=said.room)
                 return replies.foreseen(asked, self._links)
             case "approve":

@@ -216,6 +216,23 @@ def remember(connection: sa.Connection, name: str, value: Any, now: datetime) ->
     connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"value": value, "at": now}))
 
 
+def remember_newest(connection: sa.Connection, name: str, number: int, now: datetime) -> bool:
+    """Stores a number under that name unless a greater one is there; False when one is."""
+    new = insert(connection, facts).values(name=name, value=number, at=now)
+    connection.execute(new.on_conflict_do_nothing(index_elements=["name"]))
+    known = connection.execute(sa.select(facts.c.value).where(facts.c.name == name).with_for_update()).scalar_one()
+    if known > number:
+        return False
+    connection.execute(sa.update(facts).where(facts.c.name == name).values(value=number, at=now))
+    return True
+
+
+def forget(connection: sa.Connection, prefix: str, before: datetime) -> None:
+    """Deletes facts whose names start so and that were stored before that moment."""
+    old = sa.and_(facts.c.name.startswith(prefix, autoescape=True), facts.c.at < before)
+    connection.execute(sa.delete(facts).where(old))
+
+
 def _one(connection: sa.Connection, condition: sa.ColumnElement[bool], *, lock: bool = False) -> Deploy | None:
     query = sa.select(*COLUMNS).where(condition)
     row = connection.execute(query.with_for_update() if lock else query).one_or_none()

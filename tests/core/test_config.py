@@ -176,6 +176,13 @@ def test_the_schema_accepts_what_is_read_and_refuses_what_is_not() -> None:
     validator = jsonschema.Draft202012Validator(schema)
     full = FULL.replace("2026-03-02", "later")
     assert list(validator.iter_errors(yaml.safe_load(full.replace("on: [succ", '"on": [succ')))) == []
+    defaults = {
+        name: node["default"]
+        for model in ("Environment", "Approvals", "Reminders")
+        for name, node in schema["$defs"][model]["properties"].items()
+        if "1h30m" in node.get("examples", ())
+    }
+    assert defaults == {"timeout": "1h", "max_wait": "3d", "expires": "4h", "every": "3h"}
     for text in ("{}", "apps: {}", base(more="nope: 1\n"), base("acme/web", "web"), base("{}", "{auto_merge: 1}")):
         assert list(validator.iter_errors(yaml.safe_load(text))) != []
 

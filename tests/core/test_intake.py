@@ -39,7 +39,8 @@ def test_commands_mentions_and_messages_are_stored_then_acknowledged(world: Worl
 
 def test_a_click_is_stored_then_acknowledged(world: World) -> None:
     for _ in range(12):
-        world.say("U0ANA", "/deploy web to staging")
+        world.github.create_deployment("acme/web", "main", environment="staging")
+    world.deliver()
     world.say("U0ANA", "/deploy history web")
     page = world.slack.ephemerals("U0ANA")[-1]
     assert world.slack.click("U0ANA", "C0OPS", page.ts, "history_page").ok

@@ -75,8 +75,8 @@ def test_a_deploy_from_start_to_stop(run: Callable[..., Running], database_url: 
 def test_nothing_that_was_acknowledged_is_lost(run: Callable[..., Running], database_url: str, power: str) -> None:
     bot = run()
     bot.slack.fail("chat.postMessage", status=503, times=2)
-    for _ in range(5):
-        assert bot.slack.command("U0ANA", "C0OPS", "web/topic to production").ok
+    for number in range(5):  # five to one place: one goes, and the others wait in line
+        assert bot.slack.command("U0ANA", "C0OPS", f"web/topic to production/fe{number}").ok
     if power == "goes":
         bot.kill()
         _time_passes(database_url)
@@ -85,7 +85,7 @@ def test_nothing_that_was_acknowledged_is_lost(run: Callable[..., Running], data
         assert _claimed(database_url) == 0
     bot.start()
     bot.until(lambda: bot.room().count("*web* to *production*") == 5)
-    bot.until(lambda: len(bot.github.deployments("acme/web")) == 5)
+    finish_in_turn(bot, 5)
     ids = {deployment["payload"]["shipbot"]["id"] for deployment in bot.github.deployments("acme/web")}
     assert len(ids) == 5
     assert len([one for one in bot.slack.messages("C0OPS") if not one.thread_ts]) == 5
@@ -133,10 +133,10 @@ def test_two_replicas_share_the_work(run: Callable[..., Running], tmp_path: Path
     second = launch(bot.environment | {"PORT": str(port)}, tmp_path, tmp_path / "second.log")
     try:
         bot.until(lambda: answers(port))
-        for _ in range(10):
-            assert bot.slack.command("U0ANA", "C0OPS", "web/topic to production").ok
+        for number in range(10):
+            assert bot.slack.command("U0ANA", "C0OPS", f"web/topic to production/fe{number}").ok
         bot.until(lambda: bot.room().count("*web* to *production*") == 10)
-        bot.until(lambda: len(bot.github.deployments("acme/web")) == 10)
+        finish_in_turn(bot, 10)
         assert bot.stop() == 0
     finally:
         second.terminate()
@@ -216,6 +216,16 @@ def test_the_schema_of_the_config(tmp_path: Path) -> None:
     schema = json.loads((tmp_path / "out").read_text())
     assert schema["required"] == ["apps"]
     assert schema["additionalProperties"] is False
+
+
+def finish_in_turn(bot: Running, count: int) -> None:
+    """Ends one deploy after the other, each of which lets the next one in line go; there are so many."""
+    for number in range(1, count + 1):
+        bot.until(lambda number=number: len(bot.github.deployments("acme/web")) == number)
+        bot.github.report("acme/web", bot.github.deployments("acme/web")[0]["id"], "success")
+        assert set(bot.github.deliver()) == {202}
+    bot.until(lambda: bot.room().count(":large_green_circle: *web* to *production*") == count)
+    assert len(bot.github.deployments("acme/web")) == count
 
 
 def answers(port: int) -> bool:

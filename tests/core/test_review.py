@@ -160,7 +160,7 @@ def test_a_comparison_that_github_never_finishes_is_given_up(world: World) -> No
     world.report("success")
     world.github.fail("GET", "/repos/acme/web/compare/.*", status=502, times=500)
     world.say("U0ANA", "/deploy web/topic")
-    assert world.waiting() == ["change"]
+    assert world.waiting() == ["watch", "change", "watch"]  # timers of both, and what is asked for in vain
     for _ in range(62):
         world.advance(minutes=1)
     assert world.waiting() == []
@@ -216,7 +216,7 @@ def test_a_thread_that_is_closed_kills_no_job(world: World) -> None:
     world.report("in_progress")
     for _ in range(FAILURES):
         world.advance(minutes=1)
-    assert (world.dead(), world.waiting(), thread(world)) == ([], [], [])
+    assert (world.dead(), world.waiting(), thread(world)) == ([], ["watch"], [])
 
 
 def test_an_app_that_was_taken_out_and_put_back_is_found_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,13 +48,14 @@ def test_the_same_conversation_through_a_websocket(connected: World) -> None:
     world.settle()
     assert "*web* to *staging*" in world.room()
     assert "What is live of web" in world.room()
-    assert "2 apps" in world.slack.messages(world.slack.direct_room("U0BEN"))[-1].text
+    assert world.slack.messages(world.slack.direct_room("U0BEN"))[-1].text == "1 app: web"  # api stays in its rooms
 
 
 def test_a_click_through_a_websocket(connected: World) -> None:
     world = connected
     for _ in range(12):
-        world.say("U0ANA", "/deploy web to staging")
+        world.github.create_deployment("acme/web", "main", environment="staging")
+    world.deliver()
     world.say("U0ANA", "/deploy history web")
     assert world.slack.click("U0ANA", "C0OPS", world.slack.ephemerals("U0ANA")[-1].ts, "history_page").ok
     assert world.waiting() == ["slack.click"]

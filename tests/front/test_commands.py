@@ -68,6 +68,7 @@ def test_every_spelling(world: World) -> None:
         assert (typed, made["description"]) == (typed, f"web {ref} to {environment} by ana{because}")
         assert (typed, made["payload"]["ref"], made["payload"]["hosts"]) == (typed, ref, hosts)
         assert (typed, made["payload"]["shipbot"]["forced"]) == (typed, forced)
+        world.report("error")  # it is over, and the next one has its turn
     assert len(world.github.deployments("acme/web")) == len(SPELLINGS)
 
 
@@ -128,7 +129,7 @@ def test_the_config_decides_how_github_is_asked(world: World, text: str, expecte
 def test_a_mention_is_answered_with_a_card_and_travels_in_the_payload(world: World) -> None:
     world.say("U0BEN", "@shipbot deploy web/topic to staging")
     said = world.slack.messages("C0OPS")[0]
-    world.slack.mention("U0BEN", "C0OPS", "web/topic in staging", thread_ts=said.ts)
+    world.slack.mention("U0BEN", "C0OPS", "web/topic in production", thread_ts=said.ts)
     world.settle()
 
     notified = [body["payload"]["notify"] for body in writes(world)]
@@ -168,7 +169,26 @@ def test_the_same_command_twice_is_one_deploy(world: World) -> None:
         assert world.slack.repeat_last().ok
         world.settle()
         assert len(world.github.deployments("acme/web")) == number
+        assert "under way already" not in world.room() + world.room(world.slack.direct_room("U0ANA"))
+        world.report("error")
     assert len(cards(world)) == 2
+
+
+def test_the_same_again_by_another_command_is_pointed_to_the_first(world: World) -> None:
+    world.say("U0ANA", "/deploy web/topic")
+    told = ":no_entry: Just that is under way already: #1 in #ops. `/deploy cancel 1` takes it back."
+    assert ask(world, "/deploy web/topic to prod because it can't wait", "U0BEN", "C0RAN") == told
+    assert "`topic`" in ask(world, "/deploy web/topic to prod/fe1")  # on other hosts it is another one, next in line
+    assert "Next in line, behind #1 for @ana" in cards(world)[1]
+    assert ask(world, "/deploy web/topic to prod/fe1") == told.replace("under way", "waiting").replace("1", "2")
+    assert len(writes(world)) == 1
+
+    world.deliver()
+    world.report("failure")
+    assert len(writes(world)) == 2  # whoever was next in line has gone by itself
+    world.report("failure")
+    assert ask(world, "/deploy web/topic").startswith(":large_yellow_circle:")  # and what is over can be asked again
+    assert len(writes(world)) == 3
 
 
 UNKNOWN = [
@@ -201,7 +221,9 @@ def test_what_is_unknown_is_answered_with_what_is_alike(world: World) -> None:
 def test_an_app_stays_in_its_rooms(world: World) -> None:
     assert ask(world, "/deploy api", room="C0RAN") == ":no_entry: *api* can't be deployed from here. Ask in #ops."
     assert ask(world, "api", room="dm") == ":no_entry: *api* can't be deployed from here. Ask in #ops."
-    assert ask(world, "/deploy apps", room="C0RAN").startswith("*web*")
+    apps = ask(world, "/deploy apps", room="C0RAN")
+    assert apps.startswith("*web*")
+    assert "api" not in apps
     assert world.github.deployments("acme/api") == []
 
 

@@ -20,7 +20,7 @@ def test_a_deploy_from_command_to_success(world: World) -> None:
             "  Live after 4 min 12 s",
             "  “the login loops”",
             "  All pods up",
-            "  [Open] [Logs]",
+            "  [Open] [Logs] [Lock production]",
             "  ↳ shipbot: :large_blue_circle: In progress after 0 s · `deployer` · Logs",
             "  ↳ shipbot: :large_green_circle: Live after 4 min 12 s · `deployer` · @ana · Open",
             "      All pods up",

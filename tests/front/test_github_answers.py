@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.front.chat import ask, cards, newest, thread, writes
-from tests.world import START, World
+from tests.world import CONFIG, START, World
 
 WEB, API = "/repos/acme/web/deployments", "/repos/acme/api/deployments"
 WAITING = "Handed to GitHub, waiting for a deployer to pick it up · asked 2026-03-02 09:00 UTC"
@@ -20,7 +22,7 @@ def test_201(world: World) -> None:
     world.say("U0ANA", "/deploy web/topic")
 
     head = f":large_yellow_circle: *web* to *production* · `topic` at {shas(world)} · #1 for @ana"
-    assert cards(world) == [f"{head}\n{WAITING}"]
+    assert cards(world) == [f"{head}\n{WAITING}\n[Cancel]"]
     assert len(world.github.deployments("acme/web")) == 1
 
 
@@ -33,7 +35,7 @@ def test_202_goes_on_with_the_merge_commit(world: World) -> None:
 
     merged = shas(world, "acme/api")
     head = f":large_yellow_circle: *api* to *canary* · `topic` at {merged} · #1 for @ana"
-    assert cards(world) == [f"{head}\n{WAITING}\n{MERGES}"]
+    assert cards(world) == [f"{head}\n{WAITING}\n{MERGES}\n[Cancel]"]
     assert thread(world) == [
         f":twisted_rightwards_arrows: GitHub merged the default branch into `topic`; going on with `{merged}`"
     ]
@@ -123,23 +125,89 @@ def test_409_conflict(world: World) -> None:
     assert world.github.deployments("acme/api") == []
 
 
-def test_409_checks_names_each_with_its_state(world: World) -> None:
+def test_checks_that_are_not_green_keep_it_from_being_sent(world: World) -> None:
     world.github.set_status("acme/web", "topic", "ci/build", "pending")
     world.github.set_status("acme/web", "topic", "ci/docs", "success")
     world.github.set_check_run("acme/web", "topic", "lint", conclusion="failure")
     world.github.set_check_run("acme/web", "topic", "e2e", conclusion="timed_out")
     world.say("U0ANA", "/deploy web/topic")
 
-    words = (
-        "GitHub wants green checks first: `ci/build` is still running, `e2e` is `timed_out` and `lint` is red "
-        "(green: `ci/docs`). Nothing was deployed. Ask again when they are green, or force it with `!` behind the app."
-    )
-    assert cards(world)[0].splitlines()[1] == words
-    assert world.github.deployments("acme/web") == []
+    assert cards(world)[0].splitlines()[1:] == [
+        "Waiting for green checks · asked 2026-03-02 09:00 UTC",
+        ":hourglass: Checks: `ci/build` is still running, e2e is `timed_out` and lint is red (green: `ci/docs`)",
+        ":white_check_mark: Not locked, not frozen, nobody ahead",
+        "[Force] [Cancel]",
+    ]
+    assert writes(world) == []  # GitHub would say no, and is not even asked
 
     world.say("U0ANA", "/deploy web/topic!")
-    assert cards(world)[1].splitlines()[2] == ":fast_forward: Forced: checks were skipped"
+    assert cards(world)[1].splitlines()[2] == ":fast_forward: Forced: checks and order were skipped"
     assert world.github.deployments("acme/web")[0]["payload"]["shipbot"]["forced"] is True
+
+
+# What GitHub answers when it knows of a check that was not there yet when the bot looked.
+NOT_GREEN = {
+    "message": "Conflict: Commit status checks failed for topic.",
+    "errors": [
+        {
+            "contexts": [
+                {"context": "ci/build", "state": "pending"},
+                {"context": "ci/docs", "state": "success"},
+                {"context": "lint", "state": "failure"},
+            ],
+            "resource": "Deployment",
+            "field": "required_contexts",
+            "code": "invalid",
+        }
+    ],
+    "documentation_url": "https://docs.github.com/rest",
+}
+SAID = "`ci/build` is still running and `lint` is red (green: `ci/docs`)"
+
+
+def test_409_checks_is_waited_for_and_tried_again(world: World) -> None:
+    world.github.fail("POST", WEB, status=409, body=NOT_GREEN)
+    world.say("U0ANA", "/deploy web/topic")
+    waiting = [
+        "Waiting for green checks · asked 2026-03-02 09:00 UTC",
+        f":hourglass: Checks: {SAID}",
+        ":white_check_mark: Not locked, not frozen, nobody ahead",
+        "[Force] [Cancel]",
+    ]
+    assert cards(world)[0].splitlines()[1:] == waiting
+    world.say("U0BEN", "/deploy web to production")
+    assert len(world.github.deployments("acme/web")) == 1  # it keeps nobody from going meanwhile
+    world.report("success")
+
+    world.github.fail("POST", WEB, status=409, body=NOT_GREEN)
+    world.advance(minutes=5)
+    assert len(writes(world)) == 3
+    assert cards(world)[0].splitlines()[1:] == waiting
+    world.advance(minutes=5)
+    assert [made["sha"][:7] for made in world.github.deployments("acme/web")] == [
+        shas(world),
+        shas(world, branch="main"),
+    ]
+    assert cards(world)[0].splitlines()[1] == WAITING
+    assert len(writes(world)) == 4
+    assert [line for line in thread(world) if "did not start" in line] == []
+
+
+def test_409_checks_is_a_refusal_where_the_config_says_so(make_world: Callable[..., World]) -> None:
+    refuse = CONFIG.replace("production: {aliases: [prod]}", "production: {when_red: refuse}")
+    world = make_world(config=refuse)
+    world.github.fail("POST", WEB, status=409, body=NOT_GREEN)
+    world.say("U0ANA", "/deploy web/topic")
+
+    assert cards(world)[0].splitlines()[1:] == [
+        f"GitHub wants green checks first: {SAID}. Nothing was deployed. Ask again when they are green, or force it "
+        "with `!` behind the app."
+    ]
+    world.github.set_status("acme/web", "topic", "ci/build", "failure")
+    assert ask(world, "/deploy web/topic") == (
+        ":no_entry: Checks: `ci/build` is red. Ask again when they are green, or force it with `!` behind the app."
+    )
+    assert len(cards(world)) == len(writes(world)) == 1
 
 
 def test_422_no_such_ref(world: World) -> None:
@@ -290,7 +358,9 @@ def test_an_answer_that_does_not_come_never_makes_two(world: World, trouble: str
         world.advance(minutes=1)
     assert len(world.github.deployments("acme/web")) == 1
     assert len(writes(world)) == (1 if trouble == "after" else 2)
-    assert cards(world)[0].splitlines()[1] == WAITING
+    assert cards(world)[0].splitlines()[1].startswith(":warning: No deployer has picked it up since 2026-03-02 09:0")
+    world.report("success")
+    assert cards(world)[0].startswith(":large_green_circle:")
 
 
 def test_a_copied_payload_is_not_taken_for_the_answer_that_was_lost(world: World) -> None:
@@ -322,6 +392,7 @@ def test_after_an_hour_it_is_lost_and_a_status_still_wins(world: World) -> None:
     assert cards(world)[0].splitlines() == [
         f":warning: *web* to *production* · `topic` at {shas(world)} · #1 for @ana",
         words,
+        "[Cancel]",
     ]
     assert thread(world) == [f":warning: @ana: *web* to *production* is lost from sight. {words}"]
     assert world.waiting() == []

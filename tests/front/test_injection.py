@@ -61,12 +61,20 @@ def hold(world: World) -> None:
 
 
 def hold_references(world: World, text: str) -> None:
-    """Only the person who asked, moments, and links to GitHub and to what a deployer named."""
+    """Only the person who asked, the room it was in, moments, and links to GitHub and to what a deployer named."""
     link = rf"(?:{re.escape(world.github.url)}/|https://ok\.example)[^|<> ]*\|[^|]*"
-    allowed = rf"@U0ANA|!date\^\d+\^[^|]*\|[^|]*|{link}"
+    allowed = rf"@U0ANA|#C0OPS|!date\^\d+\^[^|]*\|[^|]*|{link}"
     for reference in _REFERENCE.findall(text):
         assert re.fullmatch(allowed, reference), text
     assert "<" not in _REFERENCE.sub("", text), text
+
+
+def finish(world: World) -> None:
+    """Whatever was handed to GitHub is over, so that the next one has its turn."""
+    world.deliver()
+    for made in world.github.deployments("acme/web"):
+        world.github.report("acme/web", made["id"], "error")
+    world.deliver()
 
 
 def hold_spans(text: str) -> None:
@@ -97,11 +105,16 @@ def test_in_what_people_type(world: World, text: str) -> None:
         f"status {word}",
         f"where {word} {word}",
     ):
-        world.say("U0ANA", f"/deploy {typed}")
-        world.slack.mention("U0ANA", "C0OPS", typed)
-        world.settle()
-        world.say("U0ANA", typed, "dm")
-    world.deliver()
+        before = len(world.github.deployments("acme/web"))
+        for room in ("C0OPS", "", "dm"):
+            if room:
+                world.say("U0ANA", typed if room == "dm" else f"/deploy {typed}", room)
+            else:
+                world.slack.mention("U0ANA", "C0OPS", typed)
+                world.settle()
+            if len(world.github.deployments("acme/web")) > before:
+                before += 1
+                world.report("error")  # and the next one has its turn
     hold(world)
 
 
@@ -168,6 +181,50 @@ ADDRESSES = [
 ]
 
 
+@pytest.mark.parametrize("text", HOSTILE)
+def test_in_what_people_say_of_holds_and_votes(make_world: Callable[..., World], text: str) -> None:
+    """Reasons of locks, freezes and rejections, in every place where they are told; names of checks too."""
+    world = make_world(config=GATED)
+    word = "".join(text.split())
+    world.github.set_status(
+        "acme/web", "topic", text.replace("\0", "")[:200], "failure", target_url="https://ok.example/1"
+    )
+    for typed in (
+        f"web/topic to staging because {text}",
+        "web to staging",
+        "web to staging/fe1",
+        f"reject 2 because {text}",
+        f"reject {word}",
+        f"cancel {word}",
+        f"lock web in staging for 2h because {text}",
+        f"lock web in staging because {text} !",
+        f"lock {word}",
+        f"unlock web in {word}",
+        "web/topic to production",
+        "check web/topic to production",
+        f"freeze web because {text}",
+        f"freeze web until {word}",
+        "locks",
+        "web! to staging",
+        "check web to staging",
+        "history #1",
+        "history #2",
+    ):
+        world.say("U0ANA", f"/deploy {typed}")
+    assert ":lock:" in world.room() or "locked" in world.room()
+    hold(world)
+
+
+GATED = """
+apps:
+  web:
+    repository: acme/web
+    environments:
+      staging: {approvals: {self_approval: true}}
+      production: {when_locked: wait, when_red: refuse}
+"""
+
+
 def test_addresses_that_are_none_become_no_link(world: World) -> None:
     world.say("U0ANA", "/deploy web/topic to staging")
     world.deliver()
@@ -179,8 +236,8 @@ def test_addresses_that_are_none_become_no_link(world: World) -> None:
 
     world.report("success", log_url="https://ok.example/?a=1&b=<", environment_url="https://ok.example/?a=1&b=2")
     hold(world)
-    assert cards(world)[0].endswith("[Open]")
-    [button] = world.slack.messages("C0OPS")[0].blocks[-1]["elements"]
+    assert cards(world)[0].endswith("[Open] [Lock staging]")
+    button, _ = world.slack.messages("C0OPS")[0].blocks[-1]["elements"]
     assert button["url"] == "https://ok.example/?a=1&b=2"
 
 
@@ -189,7 +246,7 @@ def test_a_very_long_address_is_a_button_only(world: World) -> None:
     world.deliver()
     world.report("success", log_url="https://ok.example/" + "a" * 2900, description="d" * 3000)
 
-    assert cards(world)[0].endswith("[Logs]")
+    assert cards(world)[0].endswith("[Logs] [Lock staging]")
     assert thread(world)[0].splitlines()[0] == ":large_green_circle: Live after 0 s · `deployer` · @ana"
     hold(world)
 
@@ -201,12 +258,14 @@ def test_in_githubs_refusals(world: World) -> None:
     world.github.fail("POST", path, status=409, body=failed)
     for status, body in ((403, MARKUP), (409, LONG), (422, UNSEEN), (404, MARKUP), (401, MARKUP), (418, MARKUP)):
         world.github.fail("POST", path, status=status, body={"message": body})
-    for _ in range(7):
+    world.say("U0ANA", "/deploy web/topic")
+    assert "and 32 more" in cards(world)[0]
+    world.say("U0ANA", "/deploy cancel 1")
+    for _ in range(6):
         world.say("U0ANA", "/deploy web/topic")
 
     hold(world)
-    assert len(cards(world)) == 7
-    assert "and 30 more" in cards(world)[0]
+    assert [card.partition(" *web*")[0] for card in cards(world)] == [":heavy_multiplication_x:", *[":no_entry:"] * 6]
 
 
 def test_answers_of_another_shape(world: World) -> None:
@@ -215,12 +274,16 @@ def test_answers_of_another_shape(world: World) -> None:
     for body in ("<html>Bad gateway</html>", [], "null", {"message": ["x"]}, {"errors": "x"}):
         world.github.fail("POST", path, status=409, body=body)
         world.say("U0ANA", "/deploy web/topic")
+        world.advance(seconds=2)
+        finish(world)
     for body in ("<html>Welcome</html>", {}, [], {"id": "x"}):
         world.github.fail("POST", path, status=201, body=body)
         world.say("U0ANA", "/deploy web/topic")
-        world.advance(seconds=1)
+        world.advance(seconds=2)
+        finish(world)
 
     hold(world)
+    assert len(cards(world)) == 9
     assert len(world.github.deployments("acme/web")) <= 4
     world.github.requests.clear()  # their answers are not GitHub's
 

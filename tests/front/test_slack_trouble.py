@@ -38,6 +38,7 @@ def test_a_room_that_can_not_be_written_to(world: World, kind: str, why: str) ->
             "  Live after 0 s",
             "  All pods up",
             f"  {why}",
+            "  [Lock staging]",
             "  ↳ shipbot: :large_green_circle: Live after 0 s · `deployer` · @ana",
             "      All pods up",
         ]
@@ -56,10 +57,11 @@ def test_a_room_that_closes_under_way(world: World) -> None:
     world.slack.archive("C0OPS")
     world.report("success")
 
-    assert world.waiting() == []
+    assert world.waiting() == ["watch"]  # a timer, and nothing to be sent
     assert cards(world, direct(world))[0].splitlines()[1:] == [
         "Live after 0 s",
         "#ops is archived, so this is shown here.",
+        "[Lock staging]",
     ]
 
 
@@ -71,7 +73,7 @@ def test_the_bot_is_thrown_out_under_way(world: World) -> None:
     world.report("success")
 
     assert cards(world, direct(world))[0].splitlines()[1] == "Live after 0 s"
-    assert world.waiting() == []
+    assert world.waiting() == ["watch"]
 
 
 def test_429_waits_as_long_as_slack_says(world: World) -> None:
@@ -162,7 +164,7 @@ def test_scopes_that_are_missing_are_waited_for(world: World) -> None:
     """Somebody has to mend it at Slack; until then nothing is given up."""
     world.slack.fail("chat.postMessage", error="missing_scope", times=3)
     world.say("U0ANA", "/deploy web/topic")
-    assert world.waiting() == ["card"]
+    assert world.waiting() == ["card", "watch"]
     for _ in range(4):
         world.advance(minutes=1)
 

@@ -65,6 +65,8 @@ SCHEMA = Config.model_json_schema()
 
 
 def followed(node: dict[str, Any]) -> dict[str, Any]:
+    if "anyOf" in node:  # the thing itself, or null
+        node = node["anyOf"][0]
     return SCHEMA["$defs"][node["$ref"].rpartition("/")[2]] if "$ref" in node else node
 
 

@@ -34,6 +34,7 @@ from bot.slack.views.text import (
     plain,
     plain_context,
     plain_section,
+    quoted,
     room,
     section,
     who,
@@ -178,7 +179,7 @@ def line(deploy: Deploy, step: Step, room_id: str) -> Message | None:
     if step.kind in ("asks", "reminds"):
         return _call(deploy, step) if room_id == deploy.room else None
     if step.kind in _SAID_BY:
-        by, reason = person(step.actor), f": “{escape(flat(step.description))}”" if step.description else ""
+        by, reason = person(step.actor), f": {quoted(step.description)}" if step.description else ""
         text = _SAID_BY[step.kind].format(by=by, reason=reason)
         return Message(plain(text), [section(text)])
     if step.state == "not_stopped":
@@ -225,9 +226,10 @@ def _call(deploy: Deploy, step: Step) -> Message:
     """Mentions those who may approve."""
     listed_ = [who(item) for item in step.description.split()]
     again = "still waits" if step.kind == "reminds" else "waits"
-    asker = person(deploy.user_id, deploy.user_name)
+    own = any(item["gate"] == policy.APPROVALS and item["facts"].get("own") for item in deploy.findings)
+    anyone = "anyone" if own else f"anyone but {person(deploy.user_id, deploy.user_name)}"
     called = f"{' '.join(listed_)}: " if listed_ else ""
-    whom = "you" if listed_ else f"anyone but {asker}"
+    whom = "you" if listed_ else anyone
     text = (
         f":raised_hand: {called}#{deploy.number} {again} for {whom} to approve it. "
         f"{code(f'/deploy approve {deploy.number}')} does, like the button above."

@@ -16,11 +16,13 @@ from bot.slack.views.text import (
     count,
     escape,
     flat,
+    formats,
     is_address,
     link,
     listed,
     name,
     person,
+    quoted,
     room,
     who,
 )
@@ -31,12 +33,15 @@ _SIGNS = {PASSED: ":white_check_mark:", WAITING: ":hourglass:", REFUSED: ":no_en
 _MOST = 8  # checks named one by one
 
 
-def checklist(findings: Sequence[Finding]) -> list[str]:
-    """A line for each gate that has something to say, and one for those that are merely open."""
+def checklist(findings: Sequence[Finding], refused: Callable[[Finding], str] | None = None) -> list[str]:
+    """A line for each gate that has something to say, and one for those that are merely open.
+
+    `refused` has the words for a gate that refuses, where its own line would not tell the way out.
+    """
     lines = []
     quiet = []
     for finding in findings:
-        words = said(finding)
+        words = refused(finding) if refused is not None and finding.verdict == REFUSED else said(finding)
         if finding.verdict == PASSED and finding.code in _QUIET:
             if words:
                 quiet.append(words)
@@ -51,6 +56,25 @@ def checklist(findings: Sequence[Finding]) -> list[str]:
 def waiting_for(findings: Sequence[Finding]) -> str:
     """What a deploy waits for, in the middle of a sentence."""
     return listed([_WANTED[item.gate](item.facts) for item in findings if item.verdict == WAITING]) or "its turn"
+
+
+def why_unknown(problem: Problem) -> str:
+    """Why something could not be found out, within a sentence."""
+    facts = problem.facts
+    match problem.code:
+        case "Unavailable":
+            return f"{facts['service']} is not answering"
+        case "RateLimited":
+            return f"{facts['service']} lets me ask no more for now"
+        case "NotAllowedByGitHub":
+            return f"my token or app lacks the permission *{escape(flat(facts['permission']))}*"
+        case "NotFoundAtGitHub":
+            return f"GitHub shows me no repository {code(facts['repository'])}"
+        case "TokenRefused":
+            return "GitHub refuses my token"
+        case "LookupFailed" if facts["reason"]:
+            return f"there are {code(facts['reason'])}" if facts["what"] == "the checks" else code(facts["reason"])
+    return code(problem.code)
 
 
 def said(finding: Finding) -> str:
@@ -68,7 +92,7 @@ def refusal(finding: Finding, app: str, environment: str, target: str) -> str:
             rooms = listed([room(item) for item in facts["rooms"]], "or")
             return f"{name(app)} can't be deployed from here. Ask in {rooms}."
         case policy.PERMISSION:
-            return f"{standing(finding.code, facts)} So you may not deploy {place}."
+            return f"You may not deploy {place}. {standing(finding.code, facts)}"
         case policy.LOCK:
             ways = [_way_round_lock(item, target) for item in facts["locks"]]
             return " ".join([*(f"{place} is {locked(item)}." for item in facts["locks"]), *ways[:1]])
@@ -77,16 +101,19 @@ def refusal(finding: Finding, app: str, environment: str, target: str) -> str:
             way = "Ask again then."
             if facts["override"]:
                 way = f"You may deploy through it, if you say why: {code(f'/deploy {target} because …', 200)}"
+            elif "lookup" in facts:
+                way = f"Whether you may deploy through it I can't tell. {standing('unknown', facts['lookup'])}"
             return f"{place} is frozen: {frozen}. {way}"
         case policy.CHECKS if finding.code == "unknown":
-            return f"{said(finding)} Ask again in a while, or force it with `!` behind the app."
+            return f"{said(finding)}. Ask again in a while, or force it with `!` behind the app."
         case policy.CHECKS:
             return f"{said(finding)}. Ask again when they are green, or force it with `!` behind the app."
         case policy.ORDER:
             first = facts["missing"][0][0]
-            to = target.partition(" to ")[0]
+            what = target.partition(" to ")[0].split(" ")[-1]  # without its task: only a whole deploy counts there
             return (
-                f"{said(finding)}. First {code(f'/deploy {to} to {first}', 200)}, or force it with `!` behind the app."
+                f"{said(finding)}. First {code(f'/deploy {what} to {first}', 200)}, "
+                "or force it with `!` behind the app."
             )
         case policy.QUEUE:
             return (
@@ -98,11 +125,12 @@ def refusal(finding: Finding, app: str, environment: str, target: str) -> str:
 def ended(finding: Finding) -> str:
     """Why a deploy that waited is over."""
     if finding.gate == policy.APPROVALS and finding.code == "rejected":
-        because = f": “{escape(flat(finding.facts['reason']))}”" if finding.facts["reason"] else ""
+        because = f": {quoted(finding.facts['reason'])}" if finding.facts["reason"] else ""
         return f"{person(finding.facts['user_id'], finding.facts['user_name'])} rejected it{because}."
     if finding.gate == policy.APPROVALS and finding.code == "expired":
-        got = f"{len(finding.facts['given'])} of {finding.facts['required']}"
-        return f"Only {got} approvals came in time. Nothing was deployed; ask again to ask them anew."
+        given = len(finding.facts["given"])
+        got = f"Only {given} of {finding.facts['required']} approvals" if given else "No approval"
+        return f"{got} came in time. Nothing was deployed; ask again to ask them anew."
     if finding.gate == policy.PERMISSION:
         return f"{standing(finding.code, finding.facts, other=True)} Nothing was deployed."
     return f"{said(finding)}. Nothing was deployed."
@@ -110,30 +138,30 @@ def ended(finding: Finding) -> str:
 
 def standing(why: str, facts: Facts, *, other: bool = False) -> str:
     """Why somebody is not one of those that the config names. `other`: it is said to others, of the one who asked."""
-    you, them, your = ("They", "them", "their") if other else ("You", "you", "your")
+    login_of = "the GitHub login of who asked" if other else "your GitHub login"
     link_it = "" if other else " `/deploy login` links you, or whoever runs me can under `users:` in my config."
     match why:
         case "deployers":
-            return f"{you} are none of {_people(facts['listed'])}."
+            return f"Only {_people(facts['listed'])} may" + (", and who asked is somebody else." if other else ".")
         case "team":
-            none = f"{you} are none of {_people(facts['listed'])}"
-            return f"{none}, as far as I know: {your} GitHub login is missing.{link_it}"
+            return f"Only {_people(facts['listed'])} may, and I don't know {login_of}.{link_it}"
         case "unlinked":
-            level = code(facts["permission"])
-            return f"GitHub must give {them} {level} on the repository, and I don't know {your} login.{link_it}"
+            return f"It takes {code(facts['permission'])} on the repository, and I don't know {login_of}.{link_it}"
         case "level":
             login, has, wanted = code(facts["login"]), code(facts["has"]), code(facts["wanted"])
-            return f"GitHub gives {login} {has} on the repository, and it takes {wanted}."
-    why_not = facts.get("reason") or (facts.get("problem") or {}).get("code") or ""
-    because = f" ({code(why_not)})" if why_not else ""
-    return f"I could not find out about {code(facts['what'])}{because}, and what I don't know I can't let through."
+            return f"It takes {wanted} on the repository, and GitHub gives {login} {has}. Its admins can change that."
+    problem = Problem.from_json(facts.get("problem"))
+    why_not = why_unknown(problem) if problem else code(facts["reason"]) if facts.get("reason") else ""
+    because = f" ({why_not})" if why_not else ""
+    way = "" if other else " Try again in a while, or tell whoever runs me."
+    return f"I could not look up {code(facts['what'])}{because}, and what I don't know I can't let through.{way}"
 
 
 def locked(lock: Facts) -> str:
     """`locked by @ben since …: “demo day” (until …)`."""
     where = "" if lock["environment"] else f" ({'all of it' if lock['app'] else 'everything'})"
     by = person(lock["user_id"], lock["user_name"])
-    reason = f": “{escape(flat(lock['reason']))}”" if lock["reason"] else ""
+    reason = f": {quoted(lock['reason'])}" if lock["reason"] else ""
     until = f" (until {_time(lock['expires_at'])})" if lock["expires_at"] else ""
     return f"locked{where} by {by} since {_time(lock['at'])}{reason}{until}"
 
@@ -149,7 +177,7 @@ def _frozen(freeze: Facts) -> str:
     what = escape(flat(freeze["name"])) if freeze["name"] else "by " + person(freeze["user_id"], freeze["user_name"])
     if freeze["name"] == "" and not freeze["user_id"]:
         what = "by the config"
-    reason = f", “{escape(flat(freeze['reason']))}”" if freeze["reason"] else ""
+    reason = f", {quoted(freeze['reason'])}" if freeze["reason"] else ""
     until = f", until {_time(freeze['until'])}" if freeze["until"] else ", until somebody unfreezes it"
     return f"{what}{reason}{until}"
 
@@ -186,7 +214,7 @@ def _room(finding: Finding) -> str:
 
 
 def _permission(finding: Finding) -> str:
-    return "" if finding.verdict == PASSED else standing(finding.code, finding.facts, other=True)
+    return "" if finding.verdict == PASSED else standing(finding.code, finding.facts, other=True).rstrip(".")
 
 
 def _lock(finding: Finding) -> str:
@@ -212,22 +240,21 @@ def _checks(finding: Finding) -> str:
         return ""
     if finding.code == "unknown":
         problem = Problem.from_json(finding.facts["problem"])
-        why = f" ({code(problem.code)})" if problem else ""
-        permission = problem.facts.get("permission") if problem else None
-        needs = f" My token or app needs the permission *{permission}*." if permission else ""
-        return f"Checks: not known, since GitHub does not let me read them now{why}.{needs}"
+        return "Checks: not known" + (f", since {why_unknown(problem)}" if problem else "")
     checks = finding.facts["checks"]
     green = [_check(item) for item in checks if item[1] == "success"]
     others = [f"{_check(item)} is {_state(item[1])}" for item in checks if item[1] != "success"]
     if not others:
-        return f"Checks: {_some(green)}" if green else "no checks to wait for"
+        return f"Checks: {_some(green)}" if green else "No checks to wait for"
     also = f" (green: {_some(green)})" if green else ""
     return f"Checks: {_some(others)}{also}"
 
 
 def _check(item: Sequence[str]) -> str:
-    label = escape(flat(item[0], 60)).replace("|", "¦")
-    return link(item[2], label) if item[2] and is_address(item[2], LINK) else code(item[0], 60)
+    label = flat(item[0], 60)
+    if formats(label) or not is_address(item[2], LINK):
+        return code(label)
+    return link(item[2], escape(label).replace("|", "¦"))
 
 
 def _state(state: str) -> str:
@@ -249,9 +276,8 @@ def _order(finding: Finding) -> str:
     parts = []
     for place, sha, coming in finding.facts["missing"]:
         runs = f"it runs {code(short(sha))}" if sha else "nothing is live there yet"
-        there = "it is on its way there" if coming else runs
-        parts.append(f"{name(place)} must run this commit first; {there}")
-    return listed(parts)
+        parts.append(f"{name(place)} ({'it is on its way there' if coming else runs})")
+    return f"{listed(parts)} must run this commit first"
 
 
 def _approvals(finding: Finding) -> str:
@@ -265,7 +291,8 @@ def _approvals(finding: Finding) -> str:
     if finding.code == "given":
         return f"{ours} ({listed(given)})"
     missing = [who(item) for item in facts["approvers"] if item not in {id_ for id_, _ in facts["given"]}]
-    asked = f"asked {listed(missing)}" if missing else "anyone but the one who asks"
+    anyone = "anyone" if facts.get("own") else "anyone but the one who asks"
+    asked = f"asked {listed(missing)}" if missing else anyone
     got = f"{listed(given)}; " if given else ""
     until = f"until {_time(facts['until'])}"
     return f"{ours} ({got}{asked}; {until})"
@@ -312,7 +339,7 @@ _WANTED: Mapping[str, Callable[[Facts], str]] = {
     policy.PERMISSION: lambda facts: "an answer about who asked",
     policy.LOCK: _lock_wanted,
     policy.FREEZE: lambda facts: "the freeze to end",
-    policy.CHECKS: lambda facts: "green checks",
+    policy.CHECKS: lambda facts: "GitHub to tell of the checks" if "problem" in facts else "green checks",
     policy.ORDER: _order_wanted,
     policy.APPROVALS: _approvals_wanted,
     policy.QUEUE: lambda facts: "its turn",

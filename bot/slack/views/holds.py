@@ -27,6 +27,7 @@ from bot.slack.views.text import (
     name,
     person,
     plain,
+    quoted,
     section,
 )
 
@@ -47,7 +48,7 @@ def scope(app: str | None, environment: str | None) -> str:
 
 
 def _because(reason: str) -> str:
-    return f": “{escape(flat(reason))}”" if reason else ""
+    return f": {quoted(reason)}" if reason else ""
 
 
 def _until(moment: datetime | None) -> str:

@@ -11,7 +11,7 @@ from bot.deploys.errors import PersonError, TryLater, problem_of
 from bot.deploys.model import Problem, short
 from bot.deploys.policy import REFUSED, WAITING, Finding
 from bot.slack.views.findings import ended, locked, refusal, said, standing
-from bot.slack.views.text import clock_time, code, duration, escape, flat, listed, name, person, room
+from bot.slack.views.text import clock_time, code, duration, escape, flat, formats, listed, name, person, room
 
 Facts = Mapping[str, Any]
 
@@ -195,7 +195,7 @@ def _login_ended(facts: Facts) -> str:
 
 def _lookup_failed(facts: Facts) -> str:
     said = f" ({code(facts['reason'])})" if facts["reason"] else ""
-    return f"I could not find out about {code(facts['what'])}{said}, so I can't let that through. Try again in a while."
+    return f"I could not look up {code(facts['what'])}{said}, so I can't let that through. Try again in a while."
 
 
 def _not_allowed_by_gates(facts: Facts) -> str:
@@ -226,18 +226,19 @@ def _unknown_deploy(facts: Facts) -> str:
 
 
 _OVER = {
-    states.SUCCESS: "is live",
-    states.FAILURE: "has failed",
-    states.ERROR: "ended in an error",
-    states.CANCELLED: "was cancelled",
-    states.REFUSED: "did not start",
-    states.EXPIRED: "was given up",
-    states.INACTIVE: "is over",
+    states.SUCCESS: "is live already",
+    states.FAILURE: "has failed already",
+    states.ERROR: "has ended in an error already",
+    states.CANCELLED: "was cancelled already",
+    states.REFUSED: "was refused already",
+    states.EXPIRED: "was given up already",
+    states.INACTIVE: "is over already",
+    states.LOST: "is lost from sight",
 }
 
 
 def _not_waiting(facts: Facts) -> str:
-    return f"#{facts['number']} {_OVER.get(facts['state'], 'is under way')} already, so there is nothing to decide."
+    return f"#{facts['number']} {_OVER.get(facts['state'], 'is under way already')}, so that comes too late."
 
 
 def _needs_no_approval(facts: Facts) -> str:
@@ -247,7 +248,11 @@ def _needs_no_approval(facts: Facts) -> str:
 
 
 def _own_deploy(facts: Facts) -> str:
-    return f"You asked for #{facts['number']} yourself (or another account of yours did): somebody else has to agree."
+    number = facts["number"]
+    return (
+        f"You asked for #{number} yourself (or another account of yours did), so somebody else has to agree. "
+        f"`/deploy cancel {number}` takes it back."
+    )
 
 
 def _already_voted(facts: Facts) -> str:
@@ -265,6 +270,8 @@ def _lock_held(facts: Facts) -> str:
 
 
 def _not_locked(facts: Facts) -> str:
+    if facts["gone"]:
+        return "That lock is gone already. `/deploy locks` lists those that hold."
     return f"{_scope(facts)} is not locked. `/deploy locks` lists what is."
 
 
@@ -292,6 +299,9 @@ def _scope(facts: Facts) -> str:
 
 
 def _unknown_time(facts: Facts) -> str:
+    if formats(flat(facts["text"])):  # the message repeats it
+        examples = listed([code(time) for time in ("16:00", "Fri 16:00", "2026-12-24 18:00")], "or")
+        return f"{code(facts['text'])} is no time that I understand. Write it like {examples}."
     return escape(flat(facts["message"], 300))
 
 

@@ -36,6 +36,7 @@ from bot.slack.views.text import (
     person,
     plain,
     plain_context,
+    quoted,
     room,
     section,
     seen,
@@ -133,10 +134,7 @@ def foreseen(asked: Foreseen, links: Links) -> Message:
             policy.HOLD: f"It would wait for {waiting_for(decision.findings)}",
         }.get(decision.outcome, "It would be refused")
     blocks = [section(f":mag: {what}"), section(f"{outcome}.")]
-    lines = checklist(decision.findings)
-    if decision.outcome == policy.REFUSE:
-        target = again(deploy)
-        lines += [refusal(item, deploy.app, deploy.environment, target) for item in decision.of(policy.REFUSED)]
+    lines = checklist(decision.findings, lambda item: refusal(item, deploy.app, deploy.environment, again(deploy)))
     if lines:
         blocks.append(context("\n".join(lines)))
     return Message(f"{plain(what)}: {plain(outcome)}", blocks)
@@ -148,9 +146,12 @@ def audit(found: Audit, links: Links) -> Message:
     lines = [f"{emoji(deploy)} {_short(deploy, links, deploy.environment)} · {short_words(deploy)}"]
     asked = f"{clock_time(deploy.asked_at)} · asked by {person(deploy.user_id, deploy.user_name)}"
     lines.append(asked + (f" in {room(deploy.room)}" if deploy.room else ""))
-    votes = {(vote.user_id, vote.approves): vote for vote in found.votes}
+    votes = list(found.votes)  # in the order of their steps; who was asked anew has voted twice
     for step in found.steps:
-        vote = votes.get((step.actor, step.kind == "approved")) if step.kind in ("approved", "rejected") else None
+        vote = None
+        if step.kind in ("approved", "rejected"):
+            vote = next((item for item in votes if item.user_id == step.actor), None)
+            votes = [item for item in votes if item is not vote]
         lines.append(f"{clock_time(step.at)} · {_step(step, vote)}")
     return Message(f"#{deploy.number}: {plain(lines[0])}", paragraphs(lines))
 
@@ -160,7 +161,7 @@ def _step(step: Step, vote: Vote | None) -> str:
         rule = vote.policy
         of = f"{count(rule['required'], 'approval')} wanted"
         among = f" among {listed([who(item) for item in rule['approvers']], 'or')}" if rule["approvers"] else ""
-        because = f": “{escape(flat(vote.reason))}”" if vote.reason else ""
+        because = f": {quoted(vote.reason)}" if vote.reason else ""
         by = person(vote.user_id, vote.user_name)
         return f"{by} {'approved' if vote.approves else 'rejected'} {code(short(vote.sha))}{because} ({of}{among})"
     if step.kind == "status":

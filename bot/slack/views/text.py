@@ -60,6 +60,17 @@ def code(text: str, longest: int = 100) -> str:
     return f"`{escape(flat(text, longest).replace('`', 'ʼ')) or '?'}`"
 
 
+def formats(text: str) -> bool:
+    """Whether Slack would show some of it as something else: bold, struck out, an emoji, a link."""
+    return re.search(r"[*~`]|(?<!\w)_|_(?!\w)|:[\w+-]+:|://", text) is not None
+
+
+def quoted(text: str, longest: int = 250) -> str:
+    """A person's words within a sentence of ours: in quotes, or in a code span where Slack would format them."""
+    words = flat(text, longest)
+    return code(words, longest) if formats(words) else f"“{escape(words)}”"
+
+
 def name(text: str) -> str:
     """A name in bold when it is one of plain letters, else in a code span."""
     return f"*{text}*" if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]{0,60}", text) else code(text)
