@@ -94,7 +94,7 @@ def test_what_waits_for_a_lock_goes_on_when_it_ends(make_world: Callable[..., Wo
         f":large_yellow_circle: *web* to *staging* · `topic` at {sha} · #1 for @ana",
         "Waiting for @ben to unlock it · asked 2026-03-02 09:00 UTC",
         ":hourglass: Locked by @ben since 2026-03-02 09:00 UTC: “smoke” (until 2026-03-02 10:30 UTC)",
-        ":white_check_mark: no checks to wait for",
+        ":white_check_mark: No checks to wait for",
         ":white_check_mark: Not frozen, nobody ahead",
         "[Take over the lock] [Cancel]",
     ]
@@ -106,7 +106,7 @@ def test_what_waits_for_a_lock_goes_on_when_it_ends(make_world: Callable[..., Wo
     world.report("success")
 
     ask(world, "/deploy lock web: incident", "U0CAL")
-    assert "You may not lock that in *web* / *production*. You are none of @ana or @ben." in newest(world)
+    assert "You may not lock that in *web* / *production*. Only @ana or @ben may." in newest(world)
     ask(world, "/deploy lock web: incident", "U0BEN")
     ask(world, "/deploy web to staging")
     assert ":hourglass: Locked (all of it) by @ben since" in cards(world)[1]
@@ -189,11 +189,11 @@ def test_who_may(make_world: Callable[..., World]) -> None:
     world = furnished(make_world)
     world.github.set_permission("acme/web", "ben-gh", "read")
     assert ask(world, "/deploy lock web in production", "U0BEN") == (
-        ":no_entry: You may not lock that in *web* / *production*. GitHub gives `ben-gh` `read` on the repository, "
-        "and it takes `write`."
+        ":no_entry: You may not lock that in *web* / *production*. It takes `write` on the repository, "
+        "and GitHub gives `ben-gh` `read`. Its admins can change that."
     )
     ask(world, "/deploy lock web in production because release")
-    for person, why in (("U0BEN", "GitHub gives `ben-gh` `read`"), ("U0CAL", "You are none of @ana or @ben.")):
+    for person, why in (("U0BEN", "It takes `write` on the repository"), ("U0CAL", "Only @ana or @ben may.")):
         may_not = f":no_entry: You may not unlock that in *web* / *production*. {why}"
         assert ask(world, "/deploy unlock web in prod", person).startswith(may_not)
         taken = ask(world, "/deploy lock web in prod !", person)
@@ -273,3 +273,19 @@ def test_a_lock_between_clearing_and_sending_holds_it(make_world: Callable[..., 
     )
     world.report("success")
     assert cards(world)[0].splitlines()[1].startswith("Live after")
+
+
+def test_buttons_that_are_older_than_the_config(make_world: Callable[..., World]) -> None:
+    """What was taken out of the config can be unlocked, and not be locked any more."""
+    world = furnished(make_world)
+    ask(world, "/deploy lock api because move", "U0CAL")
+    ask(world, "/deploy web/topic to staging")
+    world.report("success")
+    listing = world.slack.messages("C0OPS")[0]
+    world.config = CONFIG.partition("  api:")[0].replace("      staging: {when_locked: wait}\n", "")
+    world.restart()
+    assert press(world, "U0ANA", card(world), "lock_steal").startswith(":no_entry: *web* has no environment `staging`.")
+    assert "all of *api* by `cal`" in ask(world, "/deploy locks")
+    shown = world.slack.ephemerals("U0ANA")[-1]
+    assert press(world, "U0ANA", shown, "lock_steal").startswith(":no_entry: I know no app `api`.")
+    assert press(world, "U0ANA", listing, "lock_release").startswith(":unlock: @ana unlocked all of *api*")
