@@ -95,16 +95,14 @@ def test_approvals_expire(world: World) -> None:
     world.advance(hours=3, minutes=-1)
     assert sum("still waits" in line for line in thread(world)) == 0
     world.advance(minutes=1)
-    assert thread(world)[-1].startswith(":raised_hand: @ben @cal: #1 still waits for you to approve it.")
+    assert thread(world)[-1].startswith(":raised_hand: @cal: #1 still waits for you to approve it.")
     world.advance(hours=1, seconds=-1)
     assert cards(world)[0].splitlines()[-1] == "[Approve] [Reject] [Cancel]"
     world.advance(seconds=1)
     words = "Only 1 of 2 approvals came in time. Nothing was deployed; ask again to ask them anew."
     assert cards(world)[0].splitlines()[1:] == [words]
     assert thread(world)[-1] == f":wastebasket: @ana: *web* to *production* was given up. {words}"
-    assert ask(world, "/deploy approve 1", "U0CAL") == (
-        ":no_entry: #1 was given up already, so there is nothing to decide."
-    )
+    assert ask(world, "/deploy approve 1", "U0CAL") == (":no_entry: #1 was given up already, so that comes too late.")
     assert world.waiting() == []
     assert writes(world) == []
 

@@ -91,7 +91,7 @@ def test_the_windows_of_the_config(world: World) -> None:
 
 def test_people_freeze_and_unfreeze(world: World) -> None:
     assert ask(world, "/deploy freeze because incident", "U0CAL") == (
-        ":no_entry: You may not freeze that in *web* / *production*. You are none of @ana or @ben."
+        ":no_entry: You may not freeze that in *web* / *production*. Only @ana or @ben may."
     )
     assert ask(world, "/deploy freeze web in production until 16:00 because audit", "U0BEN") == (
         ":snowflake: @ben froze *web* / *production* (until 2026-03-02 15:00 UTC): “audit”"  # four in Berlin
@@ -100,7 +100,7 @@ def test_people_freeze_and_unfreeze(world: World) -> None:
         ":no_entry: *web* / *production* is frozen already by @ben. `/deploy unfreeze …` ends it; then freeze it anew."
     )
     assert ask(world, "/deploy unfreeze web in production", "U0CAL") == (
-        ":no_entry: You may not unfreeze that in *web* / *production*. You are none of @ana or @ben."
+        ":no_entry: You may not unfreeze that in *web* / *production*. Only @ana or @ben may."
     )
     assert ask(world, "/deploy freeze web in canary until 23:30", "U0DEE") == (
         ":snowflake: @dee froze *web* / *canary* (until 2026-03-02 12:30 UTC)"  # half past eleven in Sydney
@@ -146,7 +146,7 @@ def test_what_waits_goes_by_itself_when_the_freeze_ends(world: World) -> None:
         f":large_yellow_circle: *web* to *staging* · `topic` at {sha} · #1 for @ana",
         "Waiting for the freeze to end · asked 2026-03-06 14:55 UTC",
         ":hourglass: Frozen: weekend, until 2026-03-09 06:00 UTC",
-        ":white_check_mark: no checks to wait for",
+        ":white_check_mark: No checks to wait for",
         ":white_check_mark: Approvals: 1 of 1 (@ben)",
         ":white_check_mark: Not locked, nobody ahead",
         "[Cancel]",

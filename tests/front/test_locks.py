@@ -94,7 +94,7 @@ def test_what_waits_for_a_lock_goes_on_when_it_ends(make_world: Callable[..., Wo
         f":large_yellow_circle: *web* to *staging* · `topic` at {sha} · #1 for @ana",
         "Waiting for @ben to unlock it · asked 2026-03-02 09:00 UTC",
         ":hourglass: Locked by @ben since 2026-03-02 09:00 UTC: “smoke” (until 2026-03-02 10:30 UTC)",
-        ":white_check_mark: no checks to wait for",
+        ":white_check_mark: No checks to wait for",
         ":white_check_mark: Not frozen, nobody ahead",
         "[Take over the lock] [Cancel]",
     ]
@@ -106,7 +106,7 @@ def test_what_waits_for_a_lock_goes_on_when_it_ends(make_world: Callable[..., Wo
     world.report("success")
 
     ask(world, "/deploy lock web: incident", "U0CAL")
-    assert "You may not lock that in *web* / *production*. You are none of @ana or @ben." in newest(world)
+    assert "You may not lock that in *web* / *production*. Only @ana or @ben may." in newest(world)
     ask(world, "/deploy lock web: incident", "U0BEN")
     ask(world, "/deploy web to staging")
     assert ":hourglass: Locked (all of it) by @ben since" in cards(world)[1]
@@ -189,11 +189,11 @@ def test_who_may(make_world: Callable[..., World]) -> None:
     world = furnished(make_world)
     world.github.set_permission("acme/web", "ben-gh", "read")
     assert ask(world, "/deploy lock web in production", "U0BEN") == (
-        ":no_entry: You may not lock that in *web* / *production*. GitHub gives `ben-gh` `read` on the repository, "
-        "and it takes `write`."
+        ":no_entry: You may not lock that in *web* / *production*. It takes `write` on the repository, "
+        "and GitHub gives `ben-gh` `read`. Its admins can change that."
     )
     ask(world, "/deploy lock web in production because release")
-    for person, why in (("U0BEN", "GitHub gives `ben-gh` `read`"), ("U0CAL", "You are none of @ana or @ben.")):
+    for person, why in (("U0BEN", "It takes `write` on the repository"), ("U0CAL", "Only @ana or @ben may.")):
         may_not = f":no_entry: You may not unlock that in *web* / *production*. {why}"
         assert ask(world, "/deploy unlock web in prod", person).startswith(may_not)
         taken = ask(world, "/deploy lock web in prod !", person)

@@ -108,7 +108,7 @@ def test_one_under_way_and_the_others_in_line(world: World) -> None:
         ":large_green_circle:",
         ":large_green_circle:",
     ]
-    assert ask(world, "/deploy cancel 3") == (":no_entry: #3 was cancelled already, so there is nothing to decide.")
+    assert ask(world, "/deploy cancel 3") == (":no_entry: #3 was cancelled already, so that comes too late.")
 
 
 def test_what_waits_for_something_else_holds_up_nobody(world: World) -> None:
@@ -144,7 +144,7 @@ def test_a_running_one_is_cancelled(world: World) -> None:
     ask(world, "/deploy web/one to canary")
     world.report("in_progress")
     assert ask(world, "/deploy cancel 1", "U0CAL") == (
-        ":no_entry: You may not cancel that in *web* / *canary*. You are none of @ana or @ben."
+        ":no_entry: You may not cancel that in *web* / *canary*. Only @ana or @ben may."
     )
     assert under_way(world, "one") == "in_progress"
     card = next(message for message in world.slack.messages("C0OPS") if message.metadata)
