@@ -21,7 +21,7 @@ from bot.metrics import CONTENT_TYPE, Metrics
 from bot.reader import Reader
 from bot.scheduler import Scheduler
 from bot.service import Service
-from bot.service.core import CARD, CHANGE, CREATE, DECIDE, LOCK_TIMER, PAST, STOP, TELL, WATCH
+from bot.service.core import CARD, CHANGE, CREATE, DECIDE, LOCK_TIMER, PAST, PROMOTE, STOP, TELL, WATCH
 from bot.service.linking import LOGIN
 from bot.settings import Settings
 from bot.slack.answers import Answers
@@ -154,6 +154,7 @@ class Bot:
             LOCK_TIMER: lambda job: self.service.lock_due(job.json()["lock"]),
             DECIDE: self._about_deploy(self.service.decide),
             WATCH: self._about_deploy(self.service.watch),
+            PROMOTE: self._promote,
             STOP: self._about_deploy(self.service.stop),
             CHANGE: self._about_deploy(self.service.describe_change),
         }
@@ -178,6 +179,10 @@ class Bot:
             verb(number)
 
         return handle
+
+    def _promote(self, job: Job) -> None:
+        data = job.json()
+        self.service.carry_on(data["deploy"], data["environment"])
 
     def _login(self, job: Job) -> None:
         data = job.json()

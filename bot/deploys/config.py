@@ -120,6 +120,9 @@ class Approvals(_Strict):
         (), description="who may: Slack users, usergroups, GitHub teams; none: anyone but the one who asks"
     )
     self_approval: StrictBool = Field(False, description="whether the one who asks counts too")
+    rollback: int | None = Field(
+        None, ge=0, le=20, strict=True, description="how many a rollback takes; none given: as many; 0: nobody is asked"
+    )
     expires: Duration = _lasting("4h", "after which an unanswered request ends")
 
 
@@ -137,6 +140,7 @@ class Environment(_Strict):
     override: tuple[Who, ...] = Field((), description="who may deploy through a freeze, with a reason")
     freezes: tuple[Freeze, ...] = Field((), description="when nothing is deployed there")
     after: tuple[Name, ...] = Field((), description="environments where that very commit must be live first")
+    promote_from: Name | None = Field(None, description="an environment whose successes ask for this one")
     when_red: Literal["wait", "refuse"] = Field("wait", description="what a deploy does while checks are not green")
     when_busy: Literal["queue", "refuse"] = Field("queue", description="what it does while another is under way")
     when_locked: Literal["wait", "refuse"] = Field("refuse", description="what it does while somebody holds a lock")

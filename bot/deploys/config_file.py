@@ -132,6 +132,12 @@ def _of_environment(
             near = nearest(name, app.environments)
             hint = f"; did you mean {near[0]}?" if near else ""
             yield Fault(".".join(inner), f"the app has no environment “{name}”{hint}", lines.get(inner, 0))
+    source = environment.promote_from
+    if source is not None and source not in app.environments:
+        inner = (*place, "promote_from")
+        near = nearest(source, app.environments)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        yield Fault(".".join(inner), f"the app has no environment “{source}”{hint}", lines.get(inner, 0))
     approvals = environment.approvals
     if approvals is not None and approvals.approvers:
         people = {who for who in approvals.approvers if re.match(USER, who)}
@@ -145,7 +151,17 @@ def _of_environment(
 
 
 def _circles(app: App, place: tuple[str, ...], lines: dict[tuple[str, ...], int]) -> Iterator[Fault]:
-    """Environments that wait for one another, so that none could ever be the first."""
+    """Environments that wait for one another, so that none could ever be the first, or promote to one another without
+    end."""
+    for key in app.environments:
+        path, name = [key], app.environments[key].promote_from
+        while name is not None and name in app.environments and name not in path[1:]:
+            if name == key:
+                inner = (*place, "environments", key, "promote_from")
+                yield Fault(".".join(inner), f"goes in a circle: {' from '.join([*path, key])}", lines.get(inner, 0))
+                break
+            path.append(name)
+            name = app.environments[name].promote_from
     for key in app.environments:
         path = [key]
         waiting = [(path, name) for name in app.environments[key].after]

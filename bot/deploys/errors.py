@@ -263,6 +263,23 @@ class TooLate(PersonError):
 
 
 @dataclass(eq=False)
+class NotRetriable(PersonError):
+    """A deploy that is live, or not over, is not tried again."""
+
+    number: int
+    state: str
+
+
+@dataclass(eq=False)
+class NothingBefore(PersonError):
+    """There is no earlier success to go back to. `number` is what is live."""
+
+    app: str
+    environment: str
+    number: int
+
+
+@dataclass(eq=False)
 class LoginUnavailable(PersonError):
     """Nobody can log in to GitHub here: the bot is no GitHub App, or its App does not allow the device flow."""
 

@@ -10,6 +10,7 @@ from typing import Any
 from bot.deploys import states
 
 HUMAN = "slack"  # origin of a deploy that a person asked this bot for
+RETRY, ROLLBACK, PROMOTION = "retry", "rollback", "promotion"  # causes of a deploy that another one led to
 ELSEWHERE = "github"  # origin of a deploy that somebody created at GitHub without this bot
 
 
@@ -173,7 +174,10 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A deploy as somebody asked for it, names still as typed. `target` is `APP[/REF | @REF]`."""
+    """A deploy as somebody asked for it, names still as typed. `target` is `APP[/REF | @REF]`.
+
+    `sha`: just that commit, whatever its ref has become. `cause` and `of`: why, where another deploy led to it.
+    """
 
     target: str
     environment: str | None = None
@@ -181,6 +185,9 @@ class Wanted:
     task: str = "deploy"
     force: bool = False
     reason: str = ""
+    sha: str = ""
+    cause: str = ""
+    of: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,10 +263,23 @@ class Deploy:
     deadline_at: datetime | None = None  # when it counts as lost unless it ends before
     ended_by: str = ""  # the Slack id of who cancelled it
     is_default: bool = False  # its ref is the app's default one
+    cause: str = ""  # RETRY, ROLLBACK or PROMOTION
+    of: int | None = None  # the deploy that it tries again, takes back or carries on
+    undone_by: int | None = None  # the rollback that took it back
 
     @property
     def final(self) -> bool:
         return states.is_final(self.state)
+
+    @property
+    def whole(self) -> bool:
+        """Whether it puts the app everywhere in its environment, and is no other task."""
+        return self.task == "deploy" and not self.hosts
+
+    @property
+    def unchecked(self) -> bool:
+        """Whether checks and order are skipped: it was forced, or goes back to what ran there before."""
+        return self.forced or self.cause == ROLLBACK
 
     @property
     def ours(self) -> bool:

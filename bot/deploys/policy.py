@@ -103,6 +103,7 @@ class Facts:
     coming: frozenset[str] = frozenset()
     votes: Sequence[Vote] = ()
     ahead: Sequence[Ahead] = ()
+    rollback: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,8 +191,8 @@ def _freeze(facts: Facts) -> Finding:
 def _checks(facts: Facts) -> Finding:
     """A check that never reported is not a green one, and one that can't be read is not known."""
     required = facts.environment.required_contexts
-    if facts.forced:
-        return Finding(CHECKS, PASSED, "forced")
+    if facts.forced or facts.rollback:
+        return Finding(CHECKS, PASSED, "forced" if facts.forced else "rollback")
     if required is not None and not required:
         return Finding(CHECKS, PASSED, "none")
     verdict = REFUSED if facts.fresh and facts.environment.when_red == "refuse" else WAITING
@@ -210,8 +211,8 @@ def _order(facts: Facts) -> Finding:
     """That very commit must be live in the environments before this one."""
     if not facts.environment.after:
         return Finding(ORDER, PASSED, "none")
-    if facts.forced:
-        return Finding(ORDER, PASSED, "forced")
+    if facts.forced or facts.rollback:
+        return Finding(ORDER, PASSED, "forced" if facts.forced else "rollback")
     missing = [name for name in facts.environment.after if facts.live.get(name) != facts.sha]
     if not missing:
         return Finding(ORDER, PASSED, "live", {"environments": list(facts.environment.after)})
@@ -238,16 +239,19 @@ def _approvals(facts: Facts) -> Finding:
         return Finding(APPROVALS, REFUSED, "rejected", said)
     if approvals is None:
         return Finding(APPROVALS, PASSED, "none")
+    required = wanted(approvals, rollback=facts.rollback)
+    if required == 0:
+        return Finding(APPROVALS, PASSED, "none")
     given = counted(facts.votes, facts.sha, facts.asker, approvals)
     until = facts.pinned_at + approvals.expires
     told = {
-        "required": approvals.required,
+        "required": required,
         "given": [[vote.user_id, vote.user_name] for vote in given],
         "approvers": asked_of(approvals, facts.asker),
         "own": approvals.self_approval,
         "until": until.isoformat(),
     }
-    if len(given) >= approvals.required:
+    if len(given) >= required:
         return Finding(APPROVALS, PASSED, "given", told)
     if facts.now >= until:
         return Finding(APPROVALS, REFUSED, "expired", told)
@@ -259,6 +263,11 @@ def asked_of(approvals: Approvals, asker: Person) -> list[str]:
     """Those who are asked to approve, of whom the one who asks is none."""
     others = [who for who in approvals.approvers if who != asker.id or approvals.self_approval]
     return others or list(approvals.approvers)
+
+
+def wanted(approvals: Approvals, *, rollback: bool) -> int:
+    """How many must approve; what goes back to something that ran before may take fewer."""
+    return approvals.rollback if rollback and approvals.rollback is not None else approvals.required
 
 
 def remind_at(asked: datetime, approvals: Approvals) -> datetime:

@@ -22,7 +22,7 @@ from bot.deploys.errors import (
     UnknownRef,
     problem_of,
 )
-from bot.deploys.model import HUMAN, Asker, Commit, Deploy, Problem, Wanted
+from bot.deploys.model import HUMAN, ROLLBACK, Asker, Commit, Deploy, Problem, Wanted
 from bot.deploys.nearest import nearest
 from bot.deploys.policy import CLEAR, EXPIRE, LINE, REFUSE, Decision
 from bot.service.core import CHANGE, CREATE
@@ -51,10 +51,13 @@ class Asking(Deciding):
         source: str,
         message_id: str = "",
         thread_id: str = "",
+        fresh: bool = True,
     ) -> Deploy:
         """Takes in a person's wish and returns the deploy it became, waiting or on its way.
 
-        `source` is the delivery it came with: asking again with the same one returns the same deploy.
+        `source` is the delivery it came with: asking again with the same one returns the same deploy. What a rule
+        asks for is not `fresh`: nobody is there to be refused, so it waits where it can, and its card says what
+        ended it.
         Raises the person's errors for what can't be deployed, NotAllowed with every finding among them, and
         TryLater while GitHub can't be asked. Of what is refused nothing is stored.
         """
@@ -73,8 +76,8 @@ class Asking(Deciding):
             twin = self._twin(connection, candidate)
             if twin is not None:
                 raise AlreadyAsked(twin.app, twin.environment, twin.number, twin.state, twin.room)
-            decision = self._decided(connection, candidate, environment, outside, fresh=True)
-            if decision.outcome == REFUSE:
+            decision = self._decided(connection, candidate, environment, outside, fresh=fresh)
+            if decision.outcome == REFUSE and fresh:
                 raise NotAllowed(
                     candidate.app,
                     candidate.environment,
@@ -220,14 +223,15 @@ class Asking(Deciding):
         default = app.default_ref or self._github.default_branch(app.repository)
         ref = ref or default
         try:
-            commit = self._commit(app.repository, ref)
+            commit = self._commit(app.repository, wanted.sha or ref)
         except UnknownRef:
             self.config.check_room(name, room)  # the names of its branches are told in its rooms alone
             raise
         # Only a branch can be merged into; of a tag or commit the config's wish means nothing.
-        merge = environment.auto_merge and self._github.branch_head(app.repository, ref) is not None
+        merge = environment.auto_merge and not wanted.sha and self._github.branch_head(app.repository, ref) is not None
         person = self.people.person(asker)
-        outside = self._outside(environment, app.repository, commit.sha, person, forced=wanted.force)
+        unchecked = wanted.force or wanted.cause == ROLLBACK
+        outside = self._outside(environment, app.repository, commit.sha, person, unchecked=unchecked)
         now = self._clock.now()
         candidate = Deploy(
             number=0,
@@ -250,7 +254,9 @@ class Asking(Deciding):
             state=states.HELD,
             asked_at=now,
             pinned_at=now,
-            is_default=ref == default,
+            is_default=ref == default and wanted.cause != ROLLBACK,
+            cause=wanted.cause,
+            of=wanted.of,
         )
         return candidate, environment, outside
 
@@ -281,7 +287,7 @@ class Asking(Deciding):
 
 _STORED = (
     "id origin app repository environment ref sha task hosts forced auto_merge reason subject user_id user_name room"
-    " message_id thread_id state asked_at pinned_at is_default"
+    " message_id thread_id state asked_at pinned_at is_default cause of"
 ).split()
 
 

@@ -20,6 +20,7 @@ from bot.store.engine import Store
 
 # Kinds of jobs that the verbs leave behind; `bot/app.py` says who does them.
 CARD, CREATE, CHANGE, PAST = "card", "create", "change", "past"
+PROMOTE = "promote"
 DECIDE, WATCH, STOP = "decide", "watch", "stop"
 LOCK_TIMER = "lock"
 TELL = "tell"

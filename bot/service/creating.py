@@ -256,7 +256,7 @@ class Creating(Asking):
 
     def _new_deployment(self, deploy: Deploy, environment: Environment) -> NewDeployment:
         production = environment.production_environment
-        required: Sequence[str] | None = [] if deploy.forced else environment.required_contexts
+        required: Sequence[str] | None = [] if deploy.unchecked else environment.required_contexts
         with self._store.read() as connection:
             votes = gates.votes_on(connection, [deploy.number])[deploy.number]
         approved_by = [vote.user_id for vote in votes if vote.approves and vote.sha == deploy.sha]

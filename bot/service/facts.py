@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from bot.deploys import policy
 from bot.deploys.config import Config, Environment
 from bot.deploys.errors import PersonError, TryLater, problem_of
-from bot.deploys.model import Deploy, Freezing, Person
+from bot.deploys.model import ROLLBACK, Deploy, Freezing, Person
 from bot.deploys.policy import Answer, Checks, Facts
 from bot.service.core import Core
 from bot.store import gates, records
@@ -30,13 +30,15 @@ class Outside:
 class Deciding(Core):
     """Gathers facts and decides; the verbs act on what comes out."""
 
-    def _outside(self, environment: Environment, repository: str, sha: str, asker: Person, *, forced: bool) -> Outside:
+    def _outside(
+        self, environment: Environment, repository: str, sha: str, asker: Person, *, unchecked: bool
+    ) -> Outside:
         """Asks Slack and GitHub what this decision needs of them, and nothing else. No transaction may be open."""
         override = Answer(False)
         if environment.override:
             override = self.people.one_of(asker, environment.override, repository)
         checks = Checks()
-        if not forced and environment.required_contexts != ():
+        if not unchecked and environment.required_contexts != ():
             try:
                 checks = Checks(self._github.checks(repository, sha))
             except (PersonError, TryLater) as error:
@@ -47,7 +49,7 @@ class Deciding(Core):
     def _outside_of(self, deploy: Deploy, environment: Environment) -> Outside:
         with self._store.read() as connection:
             asker = self.people.person_in(connection, deploy.user_id, deploy.user_name)
-        return self._outside(environment, deploy.repository, deploy.sha, asker, forced=deploy.forced)
+        return self._outside(environment, deploy.repository, deploy.sha, asker, unchecked=deploy.unchecked)
 
     def _decided(
         self, connection: sa.Connection, deploy: Deploy, environment: Environment, outside: Outside, *, fresh: bool
@@ -66,6 +68,7 @@ class Deciding(Core):
             pinned_at=deploy.pinned_at or deploy.asked_at,
             sha=deploy.sha,
             forced=deploy.forced,
+            rollback=deploy.cause == ROLLBACK,
             reason=deploy.reason,
             asker=outside.asker,
             standing=outside.standing,

@@ -9,10 +9,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from bot.deploys import states
+from bot.deploys.config import App
 from bot.deploys.errors import PersonError
 from bot.deploys.events import ChecksChanged, Deployment, DeploymentCreated, Event, Pinged, Status, StatusReported
-from bot.deploys.model import ELSEWHERE, Deploy
-from bot.service.core import PAST
+from bot.deploys.model import ELSEWHERE, ROLLBACK, Deploy
+from bot.service.core import PAST, PROMOTE
 from bot.service.creating import Creating
 from bot.store import gates, jobs, records
 
@@ -193,15 +194,38 @@ class Hearing(Creating):
         learns whether it is."""
         if deploy.ours:
             self._free(connection, deploy)
+        if state == states.SUCCESS and deploy.cause == ROLLBACK and deploy.of is not None:
+            records.update_deploy(connection, deploy.of, undone_by=deploy.number)
+            undone = records.deploy(connection, deploy.of)
+            if undone is not None:
+                self._refresh(connection, undone)
         app = self.config.apps.get(deploy.app)
         if app is None:
             return
+        if deploy.whole and self._is_newest(connection, deploy):
+            self._promote(connection, deploy, app)
+        for other in records.successes(connection, deploy.app, deploy.environment, limit=2):
+            if other.number != deploy.number:
+                self._refresh(connection, other)  # it is not what is live any more
         after = [
             (deploy.app, name)
             for name, environment in app.environments.items()
             if deploy.environment in environment.after
         ]
         self._decide_places(connection, after)
+
+    def _is_newest(self, connection: sa.Connection, deploy: Deploy) -> bool:
+        """Whether it is what is live now: of successes that are told out of order only that goes on."""
+        live = records.live(connection, deploy.app, deploy.environment, whole=True)
+        return live is not None and live.number == deploy.number
+
+    def _promote(self, connection: sa.Connection, deploy: Deploy, app: App) -> None:
+        """A success here asks for the environments that are promoted from it."""
+        for name, environment in app.environments.items():
+            if environment.promote_from == deploy.environment and deploy.cause != ROLLBACK:
+                data = {"deploy": deploy.number, "environment": name}
+                job = jobs.new_job(PROMOTE, data, subject=f"promote:{deploy.number}:{name}")
+                jobs.add(connection, job, self._clock.now())
 
     def _spelling(self, repository: str) -> str:
         """The repository as the config spells it; GitHub doesn't mind the case."""

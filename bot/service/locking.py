@@ -93,12 +93,15 @@ class Locking(Deciding):
     ) -> Taken:
         """Keeps others from deploying there. One's own lock is renewed; somebody else's is taken over with `steal`.
 
-        `source` is what it came with: the same one again takes no second lock. Raises Locked, NotEntitled and
-        WrongRoom.
+        `source` is what it came with: the same one again takes no second lock. Raises Locked, NotEntitled,
+        WrongRoom, and UnknownApp or UnknownEnvironment for what was taken out of the config.
         """
         person = self.people.person(asker)
         if scope.app is not None:
+            self.config.app(scope.app)  # a button may be older than the config
             self.config.check_room(scope.app, room)
+            if scope.environment is not None:
+                self.config.environment(scope.app, scope.environment)
         self._entitled("lock", person, scope)
         places = self.config.places(scope.app, scope.environment)
         with self._store.write() as connection:

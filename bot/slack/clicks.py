@@ -89,6 +89,10 @@ class Clicks:
                 self._service.cancel(number, asker)
             case card.FORCE:
                 self._service.force(number, asker)
+            case card.RETRY:
+                self._service.retry(number, asker, room=said.room, source=said.source)
+            case card.ROLLBACK:
+                self._service.roll_back_from(number, asker, room=said.room, source=said.source)
             case card.STEAL:
                 taken = self._service.lock_for(number, asker, room=said.room, source=said.source)
                 self._answers.aloud(said, holds.locked(taken))

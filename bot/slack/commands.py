@@ -57,6 +57,9 @@ class Commands:
             case "cancel":
                 self._service.cancel(command.number, self._answers.named(said.asker))
                 return holds.cancelled(command.number)
+            case "retry" | "rollback" | "promote":
+                self._again(command, said)
+                return None
             case "lock" | "unlock" | "freeze" | "unfreeze":
                 return self._hold(command, said)
             case "login":
@@ -101,6 +104,19 @@ class Commands:
             thread_id=said.thread_id,
         )
         structlog.contextvars.bind_contextvars(deploy=deploy.number)
+
+    def _again(self, command: Command, said: Said) -> None:
+        """Deploys that another one leads to; the card is the answer."""
+        asker = self._answers.named(said.asker)
+        where = {"room": said.room, "source": said.source}
+        match command.name:
+            case "retry":
+                self._service.retry(command.number, asker, **where)
+            case "rollback":
+                place = command.environment or None
+                self._service.rollback(command.target, place, command.ref, asker, reason=command.reason, **where)
+            case _:
+                self._service.promote(command.target, command.origin, command.environment, asker, **where)
 
     def _hold(self, command: Command, said: Said) -> Message | None:
         """Locks and freezes concern everyone in the room, so they are said aloud."""

@@ -22,6 +22,8 @@ class Clause:
     turned: str = ""
     # A `!` that stands alone behind the rest forces, and is not part of it.
     mark: bool = False
+    # A command without it is none.
+    needed: bool = False
 
     @property
     def usage(self) -> str:
@@ -56,12 +58,20 @@ class Form:
         if self.written:
             return self.written
         slot = self.slot if self.required or not self.slot else f"[{self.slot}]"
-        return " ".join([self.name, *([slot] if slot else []), *(f"[{clause.usage}]" for clause in self.clauses)])
+        return " ".join([self.name, *([slot] if slot else []), *map(_optional, self.clauses)])
+
+
+def _optional(clause: Clause) -> str:
+    return clause.usage if clause.needed else f"[{clause.usage}]"
 
 
 HOSTS = Clause(("to", "on", "in"), "ENV[/HOSTS]", "environment", "an environment")
 _IN = Clause(("in", "to", "on"), "ENV", "environment", "an environment")
 _PLACE = Clause(("in", "to", "on"), "ENV", "environment", "an environment", turned="on")
+_FROM = Clause(("from",), "ENV", "origin", "an environment", needed=True)
+_THERE = Clause(("to",), "ENV", "environment", "an environment", needed=True)
+_HERE = Clause(("in", "on"), "ENV", "environment", "an environment")
+_BACK_TO = Clause(("to",), "REF", "ref", "a branch, tag or commit")
 _FOR = Clause(("for",), "DURATION", "duration", "a length of time such as 30m or 2h")
 _UNTIL = Clause(("until",), "TIME", "until", "a time such as 16:00 or Fri 16:00", takes="words")
 _BECAUSE = Clause(("because",), "REASON", "reason", "a reason", takes="rest")
@@ -161,6 +171,35 @@ FORMS: tuple[Form, ...] = (
         holds="number",
         required=True,
         examples=("cancel 42",),
+    ),
+    Form(
+        "retry",
+        "Try a deploy again that did not make it",
+        slot="N",
+        holds="number",
+        required=True,
+        examples=("retry 42",),
+        notes=("The same commit, environment, task and hosts, through the same gates.",),
+    ),
+    Form(
+        "rollback",
+        "Go back to what was live before",
+        slot="APP",
+        holds="target",
+        required=True,
+        clauses=(_HERE, _BACK_TO, _BECAUSE),
+        examples=("rollback web in production", "rollback web in production to v1.3 because prices are wrong"),
+        notes=("Checks and order are skipped; locks, freezes and approvals are not.",),
+    ),
+    Form(
+        "promote",
+        "Carry what is live in one environment on to another",
+        slot="APP",
+        holds="target",
+        required=True,
+        clauses=(_FROM, _THERE),
+        examples=("promote web from staging to production",),
+        notes=("That very commit goes, whatever its branch has become.",),
     ),
     Form(
         "lock",

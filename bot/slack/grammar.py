@@ -24,7 +24,8 @@ class Command:
 
     `target` is `APP`, `APP/REF` or `APP@REF`; `task` is GitHub's (`deploy`, `deploy:migrations`); `number` is a
     deploy's; `everything` stands for `all`. `duration` is one that `parse_duration` takes. `until` is a moment in
-    the person's words, not understood yet. `freeze` and `unfreeze` may have an environment and no target.
+    the person's words, not understood yet. `origin` is the environment that a promotion comes from, `ref` what a
+    rollback goes to. `freeze` and `unfreeze` may have an environment and no target.
     """
 
     name: str
@@ -39,6 +40,8 @@ class Command:
     everything: bool = False
     duration: str = ""
     until: str = ""
+    origin: str = ""
+    ref: str = ""
     # A deploy said without the word: what was taken for an app may be a slip for a command.
     bare: bool = field(default=False, compare=False)
     # `lock X on Y`, which some say for an environment X of an app Y. X is the target here and Y the environment;
@@ -184,6 +187,9 @@ class _Reader:
                 self._read_clause()
         if self._values.get("environment") and not self._values.get("target") and not self._form.anywhere:
             self._fail(self._words[0], "an app")
+        for clause in self._form.clauses:
+            if clause.needed and clause.name not in self._values:
+                self._fail(self._here(), f"`{clause.usage}`")
         return Command(self._form.name, task=self._task, force=self._force, bare=self._bare, **self._values)
 
     def _read_slot(self) -> None:

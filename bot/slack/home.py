@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -68,7 +69,7 @@ class Home:
                 self._tell(said, views.not_opened())
             return True
         try:
-            if not self._act(name, value, said):
+            if not self._act(name, value, replace(said, room=self._room_of_lock(value, said.asker.id))):
                 self._tell(said, replies.old_button())
         except PersonError as error:
             self._tell(said, replies.problem(error))
@@ -81,6 +82,18 @@ class Home:
         except TryLater as later:  # what was pressed is done and must not be done again; opening the tab shows it
             log.info("home_not_published", reason=repr(later))
         return True
+
+    def _room_of_lock(self, value: str, user: str) -> str:
+        """The room that hears what somebody does to a lock: where it was taken, else another that its app may be
+        deployed from. '' for one the person is not in, and for buttons of another kind."""
+        lock = next((lock for lock in self._reader.locks() if lock.label == value), None)
+        if lock is None:
+            return ""
+        app = self._reader.config.apps.get(lock.app or "")
+        allowed = app.rooms if app else ()
+        rooms = self._slack.rooms_of(user)
+        fitting = [room for room in (lock.room, *allowed) if room in rooms and (not allowed or room in allowed)]
+        return next(iter(fitting), "")
 
     def _tell(self, said: Said, message: Message) -> None:
         self._answers.direct(said.asker.id, message)

@@ -58,11 +58,15 @@ class Outbox:
     def _sight(self, connection: sa.Connection, deploy: Deploy) -> views.Sight:
         now = self._clock.now()
         waits = deploy.state == states.HELD
+        live = None
+        if deploy.state == states.SUCCESS:
+            live = records.live(connection, deploy.app, deploy.environment)
         return views.Sight(
             now=now,
             ahead=gates.ahead(connection, deploy) if waits else (),
             votes=gates.votes_on(connection, [deploy.number])[deploy.number],
             lock=gates.lock_on(connection, deploy.app, deploy.environment, now) if not waits else None,
+            replaced_by=live.number if live is not None and live.number != deploy.number else None,
         )
 
     def _card(self, deploy: Deploy, sight: views.Sight, row: sa.Row[Any]) -> tuple[str, str]:

@@ -35,6 +35,7 @@ def add_deploy(connection: sa.Connection, source: str, values: dict[str, Any]) -
         "in_line": False,
         "ended_by": "",
         "is_default": False,
+        "cause": "",
     }
     statement = (
         insert(connection, deploys)
@@ -120,6 +121,23 @@ def live(connection: sa.Connection, app: str, environment: str, *, whole: bool =
     )
     row = connection.execute(query).one_or_none()
     return deploy_of(row) if row is not None else None
+
+
+def successes(connection: sa.Connection, app: str, environment: str, *, limit: int) -> list[Deploy]:
+    """What put the app everywhere in an environment and succeeded, the newest first."""
+    query = (
+        sa.select(*COLUMNS)
+        .where(
+            deploys.c.app == app,
+            deploys.c.environment == environment,
+            deploys.c.state == sa.literal_column(f"'{states.SUCCESS}'"),
+            deploys.c.task == "deploy",
+            deploys.c.hosts == "",
+        )
+        .order_by(deploys.c.finished_at.desc(), deploys.c.number.desc())
+        .limit(limit)
+    )
+    return [deploy_of(row) for row in connection.execute(query)]
 
 
 def under_way(connection: sa.Connection, app: str, environment: str, *, since: datetime) -> list[Deploy]:

@@ -112,6 +112,9 @@ deploys = sa.Table(
     sa.Column("deadline_at", Moment),
     sa.Column("ended_by", sa.String(64), nullable=False, server_default=""),
     sa.Column("is_default", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("cause", sa.String(16), nullable=False, server_default=""),  # retry | rollback | promotion
+    sa.Column("of", sa.BigInteger),  # the deploy that led to it
+    sa.Column("undone_by", sa.BigInteger),  # the rollback that took it back
     sa.UniqueConstraint("id"),
     sa.UniqueConstraint("source"),
     sa.Index("uq_deploys_slot", "slot", unique=True),

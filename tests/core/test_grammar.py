@@ -76,6 +76,16 @@ SPELLINGS: list[tuple[str, dict[str, object]]] = [
         {"name": "reject", "target": "", "number": 42, "reason": "tests are flaky !"},
     ),
     ("cancel 42", {"name": "cancel", "target": "", "number": 42}),
+    ("retry #7", {"name": "retry", "target": "", "number": 7}),
+    ("rollback web", {"name": "rollback", "target": "web"}),
+    (
+        "Rollback web to v1.3 in prod because it's slow",
+        {"name": "rollback", "target": "web", "environment": "prod", "ref": "v1.3", "reason": "it's slow"},
+    ),
+    (
+        "promote web from stg to prod",
+        {"name": "promote", "target": "web", "origin": "stg", "environment": "prod"},
+    ),
     ("cancel #1", {"name": "cancel", "target": "", "number": 1}),
     ("freeze", {"name": "freeze", "target": ""}),
     ("freeze web", {"name": "freeze"}),
@@ -258,6 +268,13 @@ SLIPS: list[tuple[str, str, str]] = [
     ("reject 42 flaky tests", "flaky", "reject"),
     ("cancel", "", "cancel"),
     ("cancel it", "it", "cancel"),
+    ("retry", "", "retry"),
+    ("rollback", "", "rollback"),
+    ("rollback web in prod v1", "v1", "rollback"),
+    ("promote web", "", "promote"),
+    ("promote web from stg", "", "promote"),
+    ("promote web to prod", "", "promote"),
+    ("promote web stg prod", "stg", "promote"),
     ("check", "", "check"),
     ("check!", "", "check"),
     ("check !", "!", "check"),
@@ -365,6 +382,9 @@ diff APP[/REF] [in ENV]
 approve N
 reject N [because REASON]
 cancel N
+retry N
+rollback APP [in ENV] [to REF] [because REASON]
+promote APP from ENV to ENV
 lock ([ENV on] APP [in ENV] | all) [for DURATION] [because REASON | : REASON][!]
 unlock [ENV on] APP [in ENV] | unlock all
 locks

@@ -19,7 +19,8 @@ KEYWORDS = {word for form in FORMS for clause in form.clauses for word in clause
 NASTY = st.sampled_from(
     (
         "<!channel> <!here> <@U0ANA> <#C0OPS> <https://x|y> & < > ``` ` * _ ~ ! / @ : to on in because until for"
-        " deploy help status history diff where apps lock unlock locks approve reject cancel check freeze unfreeze"
+        " deploy help status history diff where apps lock unlock locks approve reject cancel check freeze"
+        " unfreeze retry rollback promote from"
         " login logout whoami web prod all 2h 5\u017f #42 42 0 web! web: because: lock! Fri"
         " \u202e \u2028 \0 \n \t 🚀 ʼ &lt;!channel&gt; @channel deploy:x"
     ).split(" ")
@@ -113,9 +114,11 @@ OTHERS = st.one_of(
     st.builds(Command, st.sampled_from(["history", "diff", "status", "unlock", "unfreeze"]), TARGET, OPTIONAL),
     st.builds(Command, st.just("where"), TARGET),
     st.builds(lambda topic: Command("help", topic=topic), OPTIONAL),
-    st.builds(Command, st.sampled_from(["approve", "reject", "cancel"]), number=NUMBER),
+    st.builds(Command, st.sampled_from(["approve", "reject", "cancel", "retry"]), number=NUMBER),
     st.builds(Command, st.just("reject"), number=NUMBER, reason=REASON),
     st.builds(Command, st.just("unfreeze"), environment=OPTIONAL),
+    st.builds(Command, st.just("promote"), TARGET, WORD, origin=WORD),
+    st.builds(Command, st.just("rollback"), TARGET, OPTIONAL, ref=OPTIONAL, reason=REASON),
     st.sampled_from([Command(name) for name in ("apps", "status", "locks", "login", "logout", "whoami")]),
     st.just(Command("unlock", everything=True)),
 )

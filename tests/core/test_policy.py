@@ -161,6 +161,7 @@ ROWS: list[tuple[str, Changes, tuple[str, str], tuple[str, str]]] = [
     ("checks", {"checks": RED, "env": {"required_contexts": []}}, (P, "none"), (P, "none")),
     ("checks", {"checks": RED, "env": {"required_contexts": ["ci/build"]}}, (P, "green"), (P, "green")),
     ("checks", {"checks": RED, "forced": True}, (P, "forced"), (P, "forced")),
+    ("checks", {"checks": RED, "rollback": True}, (P, "rollback"), (P, "rollback")),
     ("checks", {"checks": RED}, (W, "red"), (W, "red")),
     ("checks", {"checks": RED, "env": {"when_red": "refuse"}}, (R, "red"), (W, "red")),
     ("checks", {"env": {"required_contexts": ["ci/build", EVIL[:50]]}}, (W, "red"), (W, "red")),
@@ -179,6 +180,7 @@ ROWS: list[tuple[str, Changes, tuple[str, str], tuple[str, str]]] = [
     ("order", {}, (P, "none"), (P, "none")),
     ("order", {"env": {"after": ["staging"]}, "live": {"staging": SHA}}, (P, "live"), (P, "live")),
     ("order", {"env": {"after": ["staging"]}, "forced": True}, (P, "forced"), (P, "forced")),
+    ("order", {"env": {"after": ["staging"]}, "rollback": True}, (P, "rollback"), (P, "rollback")),
     ("order", {"env": {"after": ["staging"]}}, (R, "missing"), (W, "missing")),
     ("order", {"env": {"after": ["staging"]}, "live": {"staging": OTHER}}, (R, "missing"), (W, "missing")),
     ("order", {"env": {"after": ["staging"]}, "coming": frozenset({"staging"})}, (W, "missing"), (W, "missing")),
@@ -272,7 +274,7 @@ def test_each_pair_of_gates_says_what_each_says_alone(fresh: bool) -> None:
     pairs = 0
     for one, other in combinations(ROWS, 2):
         shared = set(one[1]) & set(other[1]) - {"env"}
-        if one[0] == other[0] or shared or {"forced", "pinned_at"} & (set(one[1]) | set(other[1])):
+        if one[0] == other[0] or shared or {"forced", "rollback", "pinned_at"} & (set(one[1]) | set(other[1])):
             continue  # one gate twice, or a fact that both look at
         alone = [finding(decide(facts(fresh=fresh, **row[1])), row[0]) for row in (one, other)]
         decision = decide(facts(fresh=fresh, **both(one[1], other[1])))

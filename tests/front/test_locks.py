@@ -273,3 +273,19 @@ def test_a_lock_between_clearing_and_sending_holds_it(make_world: Callable[..., 
     )
     world.report("success")
     assert cards(world)[0].splitlines()[1].startswith("Live after")
+
+
+def test_buttons_that_are_older_than_the_config(make_world: Callable[..., World]) -> None:
+    """What was taken out of the config can be unlocked, and not be locked any more."""
+    world = furnished(make_world)
+    ask(world, "/deploy lock api because move", "U0CAL")
+    ask(world, "/deploy web/topic to staging")
+    world.report("success")
+    listing = world.slack.messages("C0OPS")[0]
+    world.config = CONFIG.partition("  api:")[0].replace("      staging: {when_locked: wait}\n", "")
+    world.restart()
+    assert press(world, "U0ANA", card(world), "lock_steal").startswith(":no_entry: *web* has no environment `staging`.")
+    assert "all of *api* by `cal`" in ask(world, "/deploy locks")
+    shown = world.slack.ephemerals("U0ANA")[-1]
+    assert press(world, "U0ANA", shown, "lock_steal").startswith(":no_entry: I know no app `api`.")
+    assert press(world, "U0ANA", listing, "lock_release").startswith(":unlock: @ana unlocked all of *api*")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from bot.deploys import policy, states
+from bot.deploys import model, policy, states
 from bot.deploys.model import Change, Deploy, Lock, Step, Vote
 from bot.deploys.policy import Ahead, Finding
 from bot.slack.views import findings as words
@@ -41,6 +41,7 @@ from bot.slack.views.text import (
 )
 
 APPROVE, REJECT, CANCEL, FORCE = "deploy_approve", "deploy_reject", "deploy_cancel", "deploy_force"
+RETRY, ROLLBACK = "deploy_retry", "deploy_rollback"
 STEAL, RELEASE = "lock_steal", "lock_release"
 
 UNHEARD = timedelta(minutes=2)  # without a status: somebody should look whether anything deploys at all
@@ -126,13 +127,15 @@ def short_words(deploy: Deploy) -> str:
 class Sight:
     """What a card shows beside the deploy itself, as it is when the card is sent.
 
-    `ahead` and `votes` are those of the deploy; `lock` is the one that somebody holds on just its environment.
+    `ahead` and `votes` are those of the deploy; `lock` is the one that somebody holds on just its environment;
+    `replaced_by` is the deploy that has gone live there since.
     """
 
     now: datetime
     ahead: Sequence[Ahead] = ()
     votes: Sequence[Vote] = ()
     lock: Lock | None = None
+    replaced_by: int | None = None
 
 
 def card(deploy: Deploy, links: Links, sight: Sight, detour: str = "") -> Message:
@@ -147,7 +150,7 @@ def card(deploy: Deploy, links: Links, sight: Sight, detour: str = "") -> Messag
         blocks.append(context("\n".join(lines)))
     if deploy.description and deploy.problem is None:
         blocks.append(plain_section(deploy.description))
-    if marks := _marks(deploy, findings):
+    if marks := _marks(deploy, sight, findings):
         blocks.append(context(*marks))
     if deploy.change is not None:
         blocks += _change(deploy.change, links, deploy.repository)
@@ -308,9 +311,22 @@ def _after(deploy: Deploy, step: Step) -> str:
     return f" after {duration(step.at - started)}" if step.at >= started else ""
 
 
-def _marks(deploy: Deploy, findings: Sequence[Finding]) -> list[str]:
+_CAUSES = {
+    model.RETRY: ":repeat: Tries #{of} again",
+    model.ROLLBACK: ":rewind: Rolls back #{of}; checks and order are skipped",
+    model.PROMOTION: ":arrow_upper_right: Carries #{of} on",
+}
+
+
+def _marks(deploy: Deploy, sight: Sight, findings: Sequence[Finding]) -> list[str]:
     """What is special about it."""
     marks = []
+    if deploy.cause in _CAUSES:
+        marks.append(_CAUSES[deploy.cause].format(of=deploy.of))
+    if deploy.undone_by is not None:
+        marks.append(f":rewind: Rolled back by #{deploy.undone_by}")
+    elif deploy.state == states.SUCCESS and sight.replaced_by is not None:
+        marks.append(f":arrow_forward: #{sight.replaced_by} is live in its place")
     if deploy.forced:
         marks.append(":fast_forward: Forced: checks and order were skipped")
     if deploy.state != states.HELD and any(item.code == "overridden" for item in findings):
@@ -359,12 +375,25 @@ def _buttons(deploy: Deploy, sight: Sight, findings: Sequence[Finding]) -> list[
         sure = f"Take back #{number}? Whoever deploys is told to stop." if deploy.state != states.HELD else ""
         style = "danger" if sure else ""
         buttons.append(button(CANCEL, "Cancel", number, style=style, confirm=sure))
-    if deploy.state == states.SUCCESS and deploy.inactive_at is None:
+    if deploy.state in _FAILED:
+        buttons.append(button(RETRY, "Retry", number))
+    if deploy.undone_by is None and deploy.whole and (deploy.state in _BROKEN or _is_live(deploy, sight)):
+        sure = f"Roll back {flat(deploy.app, 40)} in {flat(deploy.environment, 40)}?"
+        buttons.append(button(ROLLBACK, "Roll back", number, confirm=sure))
+    if _is_live(deploy, sight):
         if deploy.is_default and sight.lock is not None:
             buttons.append(button(RELEASE, "Unlock", sight.lock.label))
         elif not deploy.is_default and sight.lock is None:
             buttons.append(button(STEAL, f"Lock {flat(deploy.environment, 40)}", number))
     return buttons
+
+
+_BROKEN = frozenset({states.FAILURE, states.ERROR, states.LOST})  # something of it may be out
+_FAILED = _BROKEN | {states.REFUSED, states.EXPIRED, states.CANCELLED}
+
+
+def _is_live(deploy: Deploy, sight: Sight) -> bool:
+    return deploy.state == states.SUCCESS and deploy.inactive_at is None and sight.replaced_by is None
 
 
 def _ways_on(deploy: Deploy, number: str, findings: Sequence[Finding]) -> list[Block]:

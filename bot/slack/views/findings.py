@@ -195,7 +195,7 @@ def _ahead(item: Sequence[Any]) -> str:
 
 
 def _sign(finding: Finding) -> str:
-    if finding.verdict == PASSED and finding.code in ("forced", "overridden"):
+    if finding.verdict == PASSED and finding.code in ("forced", "rollback", "overridden"):
         return ":fast_forward:"
     return _SIGNS[finding.verdict]
 
@@ -234,7 +234,7 @@ def _freeze(finding: Finding) -> str:
 
 
 def _checks(finding: Finding) -> str:
-    if finding.code == "forced":
+    if finding.code in ("forced", "rollback"):
         return "Checks skipped"
     if finding.code == "none":
         return ""
@@ -267,7 +267,7 @@ def _some(items: Sequence[str]) -> str:
 
 
 def _order(finding: Finding) -> str:
-    if finding.code == "forced":
+    if finding.code in ("forced", "rollback"):
         return "Order skipped"
     if finding.code == "none":
         return ""

@@ -16,6 +16,7 @@ from bot.deploys.policy import Finding
 from bot.slack.views import replies
 from bot.slack.views.card import emoji
 from bot.slack.views.findings import waiting_for
+from bot.slack.views.problems import cause
 from bot.slack.views.text import Block, Links, code, context, flat, name, room, section
 
 FORM = "deploy_form"  # the callback_id of the form
@@ -130,7 +131,8 @@ def wrong(error: PersonError) -> dict[str, list[Block]]:
 
 def unasked(error: TryLater) -> list[Block]:
     """In place of the gates, while somebody does not answer."""
-    return replies.problem(error).blocks
+    words = f":hourglass: {cause(error)} What the gates say is not known yet; you may send it all the same."
+    return [context(words)]
 
 
 def odd_task() -> str:

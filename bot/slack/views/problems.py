@@ -332,6 +332,20 @@ def _cancelled(facts: Facts) -> str:
     return f"Cancelled by {by}." + ("" if facts["started"] else " Nothing was deployed.")
 
 
+def _not_retriable(facts: Facts) -> str:
+    return (
+        f"#{facts['number']} {_OVER.get(facts['state'], 'is not over')}, so there is nothing to try again or take back."
+    )
+
+
+def _nothing_before(facts: Facts) -> str:
+    app, place = facts["app"], facts["environment"]
+    return (
+        f"There is no good deploy before #{facts['number']} to go back to in {name(app)} / {name(place)}. "
+        f"{code(f'/deploy rollback {app} in {place} to REF', 200)} chooses one yourself."
+    )
+
+
 _WORDS: dict[str, Callable[[Facts], str]] = {
     "UnknownApp": _unknown_app,
     "UnknownEnvironment": _unknown_environment,
@@ -351,6 +365,8 @@ _WORDS: dict[str, Callable[[Facts], str]] = {
     "LoginEnded": _login_ended,
     "LookupFailed": _lookup_failed,
     "RequestRefused": _refused,
+    "NotRetriable": _not_retriable,
+    "NothingBefore": _nothing_before,
     "NotAllowed": _not_allowed_by_gates,
     "AlreadyAsked": _already_asked,
     "UnknownDeploy": _unknown_deploy,

@@ -1,0 +1,169 @@
+"""Deploys that another one leads to: trying again, going back, carrying on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import sqlalchemy as sa
+
+from bot.deploys import states
+from bot.deploys.config import App
+from bot.deploys.errors import AlreadyAsked, NothingBefore, NothingLive, NotRetriable, PersonError, problem_of
+from bot.deploys.model import PROMOTION, RETRY, ROLLBACK, Asker, Deploy, Wanted
+from bot.service.asking import Asking
+from bot.store import records
+
+FAR_BACK = 200  # successes in which one to go back to is looked for
+
+
+class Again(Asking):
+    """The verbs `retry`, `rollback`, `roll_back_from` and `promote`. Each asks for a deploy by the same door as a
+    person does, with the same gates, and raises what `request` raises."""
+
+    def retry(self, number: int, asker: Asker, *, room: str, source: str) -> Deploy:
+        """The same once more: commit, place, task and hosts. Raises UnknownDeploy and NotRetriable."""
+        with self._store.read() as connection:
+            known = records.deploy_by_source(connection, source)
+        if known is not None:
+            return known
+        deploy = self._known(number)
+        if deploy.state == states.SUCCESS or not (deploy.final or deploy.state == states.LOST):
+            raise NotRetriable(number, deploy.state)
+        # What takes one back again takes back the same.
+        rollback = deploy.cause == ROLLBACK
+        wanted = Wanted(
+            target=f"{deploy.app}/{deploy.ref}",
+            environment=deploy.environment,
+            hosts=deploy.hosts,
+            task=deploy.task,
+            force=deploy.forced,
+            reason=deploy.reason,
+            sha=deploy.sha,
+            cause=ROLLBACK if rollback else RETRY,
+            of=deploy.of if rollback else number,
+        )
+        return self.request(wanted, asker, room=deploy.room or room, source=source)
+
+    def rollback(
+        self, target: str, environment: str | None, to: str, asker: Asker, *, room: str, source: str, reason: str = ""
+    ) -> Deploy:
+        """Goes back to what succeeded there before what is live, or to the ref that is named.
+
+        Failed and forced deploys, and those that were taken back themselves, are passed over. Raises NothingLive
+        and NothingBefore.
+        """
+        with self._store.read() as connection:
+            known = records.deploy_by_source(connection, source)
+        if known is not None:
+            return known
+        name, _ = self.config.app(target)
+        place, _ = self.config.environment(name, environment)
+        with self._store.read() as connection:
+            live = records.live(connection, name, place, whole=True)
+            before = self._before_live(connection, live) if live is not None else None
+        if live is None:
+            raise NothingLive(name, place)
+        if to:
+            wanted = Wanted(f"{name}/{to}", place, reason=reason, cause=ROLLBACK, of=live.number)
+            wanted = self._pinned(wanted)
+        elif before is not None:
+            wanted = _back_to(before, live, reason)
+        else:
+            raise NothingBefore(name, place, live.number)
+        return self.request(wanted, asker, room=room, source=source)
+
+    def roll_back_from(self, number: int, asker: Asker, *, room: str, source: str) -> Deploy:
+        """Undoes one deploy: a live one by what was there before, a failed one by what is live once more.
+
+        Raises UnknownDeploy, NotRetriable for one that is neither, NothingLive and NothingBefore.
+        """
+        with self._store.read() as connection:
+            known = records.deploy_by_source(connection, source)
+        if known is not None:
+            return known
+        deploy = self._known(number)
+        with self._store.read() as connection:
+            live = records.live(connection, deploy.app, deploy.environment, whole=True)
+            before = self._before_live(connection, live) if live is not None else None
+        if live is None:
+            raise NothingLive(deploy.app, deploy.environment)
+        if live.number != number and deploy.state not in (states.FAILURE, states.ERROR, states.LOST):
+            raise NotRetriable(number, deploy.state)
+        back = before if live.number == number else live
+        if back is None:
+            raise NothingBefore(deploy.app, deploy.environment, number)
+        return self.request(_back_to(back, deploy, ""), asker, room=deploy.room or room, source=source)
+
+    def promote(self, target: str, here: str, there: str, asker: Asker, *, room: str, source: str) -> Deploy:
+        """Asks for what is live in one environment to go to another: that very commit. Raises NothingLive."""
+        with self._store.read() as connection:
+            known = records.deploy_by_source(connection, source)
+        if known is not None:
+            return known
+        name, _ = self.config.app(target)
+        source_place, _ = self.config.environment(name, here)
+        place, _ = self.config.environment(name, there)
+        with self._store.read() as connection:
+            live = records.live(connection, name, source_place, whole=True)
+        if live is None:
+            raise NothingLive(name, source_place)
+        wanted = Wanted(f"{name}/{live.ref}", place, sha=live.sha, cause=PROMOTION, of=live.number)
+        return self.request(wanted, asker, room=room, source=source)
+
+    def carry_on(self, number: int, environment: str) -> Deploy | None:
+        """Promotes one success to an environment, as its `promote_from` says; None when that says so no more.
+
+        It is for whoever asked for the first, in the room where they did, else in the app's own. Raises TryLater.
+        """
+        deploy = self.deploy(number)
+        app = self.config.apps.get(deploy.app) if deploy is not None else None
+        if deploy is None or app is None or environment not in app.environments:
+            return None
+        if app.environments[environment].promote_from != deploy.environment:
+            return None
+        room = deploy.room or next(iter(self._rooms(app, environment)), "")
+        if not room:
+            return None  # there is nowhere to show it, and what nobody sees nobody asked for
+        wanted = Wanted(f"{deploy.app}/{deploy.ref}", environment, sha=deploy.sha, cause=PROMOTION, of=number)
+        asker = Asker(deploy.user_id, deploy.user_name)
+        source = f"promotion:{number}:{environment}"
+        try:
+            return self.request(wanted, asker, room=room, source=source, fresh=False)
+        except AlreadyAsked:
+            return None  # somebody was quicker
+        except PersonError as error:
+            with self._store.write() as connection:
+                told = problem_of(error).as_json()
+                for user_id in [deploy.user_id] if deploy.user_id else self.config.admins:
+                    self._tell(connection, user_id, "problem", told, f"{source}:{user_id}")
+            return None
+
+    def _rooms(self, app: App, environment: str) -> list[str]:
+        """Where what nobody asked for in a room is shown: where the environment is announced, else the app's first."""
+        announced = [item.room for item in app.announce if not item.environments or environment in item.environments]
+        return announced or list(app.rooms[:1])
+
+    def _before_live(self, connection: sa.Connection, live: Deploy) -> Deploy | None:
+        """What was live before, and was good."""
+        past = records.successes(connection, live.app, live.environment, limit=FAR_BACK)
+        earlier = past[[deploy.number for deploy in past].index(live.number) + 1 :] if live in past else []
+        return next(
+            (deploy for deploy in earlier if deploy.sha != live.sha and not deploy.forced and deploy.undone_by is None),
+            None,
+        )
+
+    def _pinned(self, wanted: Wanted) -> Wanted:
+        """With the commit that its ref names now: what goes back is never merged into."""
+        _, app, ref = self.config.target(wanted.target)
+        return replace(wanted, sha=self._commit(app.repository, ref).sha)
+
+
+def _back_to(before: Deploy, bad: Deploy, reason: str) -> Wanted:
+    return Wanted(
+        target=f"{bad.app}/{before.ref}",
+        environment=bad.environment,
+        reason=reason,
+        sha=before.sha,
+        cause=ROLLBACK,
+        of=bad.number,
+    )
