@@ -100,7 +100,7 @@ def test_approvals_expire(world: World) -> None:
     assert cards(world)[0].splitlines()[-1] == "[Approve] [Reject] [Cancel]"
     world.advance(seconds=1)
     words = "Only 1 of 2 approvals came in time. Nothing was deployed; ask again to ask them anew."
-    assert cards(world)[0].splitlines()[1:] == [words]
+    assert cards(world)[0].splitlines()[1:] == [words, "[Retry]"]
     assert thread(world)[-1] == f":wastebasket: @ana: *web* to *production* was given up. {words}"
     assert ask(world, "/deploy approve 1", "U0CAL") == (":no_entry: #1 was given up already, so that comes too late.")
     assert world.waiting() == []
