@@ -208,6 +208,8 @@ class Bot:
         elif job.kind == CREATE:
             deploy = self.service.lose(job.json()["deploy"])
             self._conversation.apologise_for(deploy, reference)
+        elif job.kind == DECIDE and (waiting := self.service.deploy(job.json()["deploy"])) is not None:
+            self._conversation.apologise_for(waiting, reference)
 
     def _sweep(self) -> None:
         self.workers.renew()

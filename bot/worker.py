@@ -24,6 +24,7 @@ Apology = Callable[[Job, str], None]
 
 FAILURES = 5  # of a job that breaks something of ours; what is merely not possible yet is tried without end
 LONGEST_GIVING_WAY = 0.25  # seconds before each job: in a storm without end the work still gets done
+DEADLOCK = "40P01"  # https://www.postgresql.org/docs/current/errcodes-appendix.html
 LONGEST_WAIT = timedelta(minutes=1)
 
 
@@ -141,8 +142,13 @@ class Workers:
             with self._store.write() as connection:
                 jobs.put_off(connection, job, until, repr(later))
             outcome = "put_off"
-        except sa.exc.OperationalError:
-            raise  # the database went away: the job's lease brings it back
+        except sa.exc.OperationalError as error:
+            if getattr(error.orig, "sqlstate", None) != DEADLOCK:
+                raise  # the database went away: the job's lease brings it back
+            log.warning("deadlock")  # PostgreSQL undid this one of two that waited for each other
+            with self._store.write() as connection:
+                jobs.put_off(connection, job, self._clock.now(), "deadlock")
+            outcome = "put_off"
         except Exception as error:
             outcome = self._failed(job, error)
         else:

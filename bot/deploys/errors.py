@@ -257,7 +257,14 @@ class UnknownTime(PersonError):
 
 @dataclass(eq=False)
 class TooLate(PersonError):
-    """It was asked for at `at`, and so long ago that doing it now would surprise."""
+    """A deploy was to go at `at`, and so long ago that sending it now would surprise."""
+
+    at: datetime
+
+
+@dataclass(eq=False)
+class AskedTooLate(PersonError):
+    """A command or click was stored at `at`, and so long ago that doing it now would surprise."""
 
     at: datetime
 

@@ -86,7 +86,9 @@ class Hearing(Creating):
                 if deploy.ours:
                     gates.claim(connection, [(deploy.app, deploy.environment)])
                 deploy = self._locked(connection, deploy.number)
-            else:
+                if deploy.deployment_id not in (None, told.id):  # another one was quicker with that id of ours
+                    deploy = None
+            if deploy is None:
                 if app is None:
                     return None
                 deploy = self._adopt(connection, told, app)

@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from bot.deploys.clock import Clock
-from bot.deploys.errors import PersonError, TryLater
+from bot.deploys.errors import AskedTooLate, PersonError, TryLater
 from bot.deploys.model import Asker
 from bot.reader import Reader
 from bot.service import Service
 from bot.slack.answers import Answers
+from bot.slack.conversation import PATIENCE
 from bot.slack.said import Said, said_by_click
 from bot.slack.views import card, holds, replies
 from bot.slack.views.text import Links, Message
@@ -49,6 +50,10 @@ class Clicks:
             return
         if name == replies.HISTORY_PAGE:
             self._page(said, value)
+            return
+        late = self._clock.now() - job.created_at >= PATIENCE and job.attempts == 1
+        if late and name not in (card.CANCEL, card.REJECT):  # these two do no harm however late
+            self._answers.alone(said, replies.problem(AskedTooLate(job.created_at)))
             return
         try:
             self._act(name, value, said)

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from bot.deploys.clock import Clock
-from bot.deploys.errors import PersonError, TooLate, TryLater, UnknownApp
+from bot.deploys.errors import AskedTooLate, PersonError, TryLater, UnknownApp
 from bot.deploys.model import Deploy
 from bot.service import Service
 from bot.slack.answers import Answers
@@ -78,7 +78,7 @@ class Conversation:
         waited = self._clock.now() - job.created_at
         if waited >= PATIENCE and job.attempts == 1 and command.name not in READING:
             # It was stored and nobody was there to do it; by now it may be the last thing that anyone wants.
-            self._answers.alone(said, replies.problem(TooLate(job.created_at)))
+            self._answers.alone(said, replies.problem(AskedTooLate(job.created_at)))
             return
         try:
             message = self._commands.obey(command, said)

@@ -17,7 +17,7 @@ import structlog
 
 from bot.deploys.clock import Clock
 from bot.deploys.config import App
-from bot.deploys.errors import NoDefaultEnvironment, PersonError, TooLate, TryLater, WrongRoom
+from bot.deploys.errors import AskedTooLate, NoDefaultEnvironment, PersonError, TryLater, WrongRoom
 from bot.deploys.model import Asker, Wanted
 from bot.deploys.refs import possible_ref
 from bot.reader import Reader
@@ -91,7 +91,7 @@ class Modal:
         self._service.take_turn(view_id, job.id)
         waited = self._clock.now() - job.created_at
         if waited >= PATIENCE and job.attempts == 1:
-            self._end(view_id, said, replies.problem(TooLate(job.created_at)))
+            self._end(view_id, said, replies.problem(AskedTooLate(job.created_at)))
             return
         try:
             deploy = self._service.request(

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from bot.deploys.errors import RateLimited, Unavailable
 from bot.metrics import Metrics
-from bot.store import jobs
+from bot.store import jobs, records
 from bot.store.engine import Store
 from bot.store.jobs import Job, NewJob
 from bot.store.schema import deploys
@@ -404,3 +404,33 @@ def test_workers_outlive_a_database_that_goes_away(store: Store) -> None:
     add(store, NewJob("card"))
     assert done.wait(30)
     shop.workers.stop(10)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_of_two_that_wait_for_each_other_the_loser_is_tried_again_at_once(store: Store) -> None:
+    """PostgreSQL finds a deadlock and undoes one of the two; its claim must not have to run out first."""
+    both = threading.Barrier(2)
+    done: list[int] = []
+    all_done = threading.Event()
+    with store.write() as connection:
+        for name in ("one", "other"):
+            records.remember(connection, name, 0, NOW)
+
+    def handle(job: Job) -> None:
+        order = ["one", "other"] if job.id % 2 else ["other", "one"]
+        with store.write() as connection:
+            records.remember(connection, order[0], job.id, NOW)
+            if job.attempts == 1:
+                both.wait(10)
+            records.remember(connection, order[1], job.id, NOW)
+        done.append(job.id)
+        if len(done) == 2:
+            all_done.set()
+
+    shop = Shop(store, FixedClock(), handle)
+    shop.workers.start(2)
+    add(store, NewJob("card"), NewJob("card"))
+    assert all_done.wait(30)
+    shop.workers.stop(10)
+    assert rows(store, "state") == [("done",), ("done",)]
+    assert sorted(attempts for (attempts,) in rows(store, "attempts")) == [1, 2]

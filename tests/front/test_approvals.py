@@ -140,7 +140,7 @@ def test_who_has_not_answered_is_called_once_more_and_then_it_ends(world: World)
     ]
     world.advance(minutes=30)
     why = "Only 1 of 2 approvals came in time. Nothing was deployed; ask again to ask them anew."
-    assert cards(world) == [f"{first_line(world, ':wastebasket:', 'production', 1)}\n{why}"]
+    assert cards(world) == [f"{first_line(world, ':wastebasket:', 'production', 1)}\n{why}\n[Retry]"]
     assert thread(world)[-1] == f":wastebasket: @ana: *web* to *production* was given up. {why}"
     press(world, "U0CAL", "deploy_approve")
     assert alone(world, "U0CAL") == ":no_entry: #1 was given up already, so that comes too late."
@@ -157,7 +157,7 @@ def test_one_rejection_ends_it(world: World) -> None:
     world.say("U0CAL", "/deploy reject 1 because the <!here> budget & more")
     assert alone(world, "U0CAL") == "You rejected #1."
     why = "@cal rejected it: “the <!here> budget & more”."
-    assert cards(world)[0].splitlines() == [first_line(world, ":no_entry:", "production", 1), why]
+    assert cards(world)[0].splitlines() == [first_line(world, ":no_entry:", "production", 1), why, "[Retry]"]
     assert thread(world)[-1] == f":no_entry: @ana: *web* to *production* did not start. {why}"
     press(world, "U0DEE", "deploy_approve")
     assert alone(world, "U0DEE") == ":no_entry: #1 was refused already, so that comes too late."

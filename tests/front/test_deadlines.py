@@ -100,7 +100,7 @@ def test_approvals_expire(world: World) -> None:
     assert cards(world)[0].splitlines()[-1] == "[Approve] [Reject] [Cancel]"
     world.advance(seconds=1)
     words = "Only 1 of 2 approvals came in time. Nothing was deployed; ask again to ask them anew."
-    assert cards(world)[0].splitlines()[1:] == [words]
+    assert cards(world)[0].splitlines()[1:] == [words, "[Retry]"]
     assert thread(world)[-1] == f":wastebasket: @ana: *web* to *production* was given up. {words}"
     assert ask(world, "/deploy approve 1", "U0CAL") == (":no_entry: #1 was given up already, so that comes too late.")
     assert world.waiting() == []
@@ -126,7 +126,8 @@ def test_what_is_found_after_hours_is_not_done_but_said(world: World) -> None:
     late = "and I was not there to do it. Nothing was deployed; ask again if it still should go."
     assert world.slack.say("U0ANA", "C0OPS", "/deploy web/topic to staging").ok
     world.advance(minutes=15)
-    assert newest(world) == f":no_entry: It was to go 2026-03-02 09:00 UTC, {late}"
+    asked = "Nothing was done; ask again if it still should be."
+    assert newest(world) == f":no_entry: You asked for that 2026-03-02 09:00 UTC, and I was not there to do it. {asked}"
     assert cards(world) == []
 
     assert world.slack.say("U0ANA", "C0OPS", "/deploy web/topic to staging").ok

@@ -202,7 +202,7 @@ def test_the_form_waits_for_github(make_world: Callable[..., World]) -> None:
     submit(world)
     world.clock.moment += timedelta(minutes=16)
     world.settle()
-    assert "I was not there to do it. Nothing was deployed" in shown(world)[0]
+    assert "I was not there to do it. Nothing was done" in shown(world)[0]
     assert len(cards(world)) == 1
 
 

@@ -287,7 +287,9 @@ def _not_frozen(facts: Facts) -> str:
             f"{_scope(facts)} is frozen by my config, which only whoever runs me can change. Who is named under "
             "`override:` may deploy through it with `because …`."
         )
-    return f"Nobody has frozen {_scope(facts)}. `/deploy locks` lists locks and freezes."
+    what = _scope(facts)
+    what = what[0].lower() + what[1:] if what[0].isupper() else what
+    return f"Nobody has frozen {what}. `/deploy locks` lists locks and freezes."
 
 
 def _scope(facts: Facts) -> str:
@@ -308,6 +310,13 @@ def _unknown_time(facts: Facts) -> str:
 def _too_late(facts: Facts) -> str:
     since = clock_time(datetime.fromisoformat(facts["at"]))
     return f"It was to go {since}, and I was not there to do it. Nothing was deployed; ask again if it still should go."
+
+
+def _asked_too_late(facts: Facts) -> str:
+    since = clock_time(datetime.fromisoformat(facts["at"]))
+    return (
+        f"You asked for that {since}, and I was not there to do it. Nothing was done; ask again if it still should be."
+    )
 
 
 def _waited_too_long(facts: Facts) -> str:
@@ -381,6 +390,7 @@ _WORDS: dict[str, Callable[[Facts], str]] = {
     "NotFrozen": _not_frozen,
     "UnknownTime": _unknown_time,
     "TooLate": _too_late,
+    "AskedTooLate": _asked_too_late,
     "Unavailable": _unavailable,
     "RateLimited": _limited,
     # Not raised, but kept with a deploy that ended.
