@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -47,17 +47,20 @@ def hold(world: World) -> None:
                 continue
             seen += 1
             assert message.text
-            found = [("notification", message.text), *texts([message.blocks, message.earlier])]
-            for kind, text in found:
-                assert not _BAD.search(text), (kind, text)
-                if kind in ("mrkdwn", "notification"):
-                    hold_references(world, text)
-                if kind == "mrkdwn":
-                    hold_spans(text)
-                if kind == "url":
-                    assert re.fullmatch(r"https?://[^\s<>|\"]+", text)
+            hold_texts(world, [("notification", message.text), *texts([message.blocks, message.earlier])])
     assert seen
     assert world.slack.violations == []
+
+
+def hold_texts(world: World, found: Iterable[tuple[str, str]]) -> None:
+    for kind, text in found:
+        assert not _BAD.search(text), (kind, text)
+        if kind in ("mrkdwn", "notification"):
+            hold_references(world, text)
+        if kind == "mrkdwn":
+            hold_spans(text)
+        if kind == "url":
+            assert re.fullmatch(r"https?://[^\s<>|\"]+", text)
 
 
 def hold_references(world: World, text: str) -> None:
@@ -185,6 +188,7 @@ ADDRESSES = [
 def test_in_what_people_say_of_holds_and_votes(make_world: Callable[..., World], text: str) -> None:
     """Reasons of locks, freezes and rejections, in every place where they are told; names of checks too."""
     world = make_world(config=GATED)
+    text = text[:1500]  # a command takes no more
     word = "".join(text.split())
     world.github.set_status(
         "acme/web", "topic", text.replace("\0", "")[:200], "failure", target_url="https://ok.example/1"
@@ -211,8 +215,15 @@ def test_in_what_people_say_of_holds_and_votes(make_world: Callable[..., World],
         "history #2",
     ):
         world.say("U0ANA", f"/deploy {typed}")
-    assert ":lock:" in world.room() or "locked" in world.room()
+    for told in ("@ana locked *web* / *staging*: ", "@ana froze all of *web* until", "@ana rejected"):
+        assert told in world.room()
     hold(world)
+    world.slack.open_home("U0ANA")
+    world.settle()
+    home = world.slack.home("U0ANA")
+    assert home is not None
+    assert "#1" in world.slack.text_of(home)
+    hold_texts(world, texts(home["blocks"]))
 
 
 GATED = """

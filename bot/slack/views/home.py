@@ -13,7 +13,7 @@ from bot.deploys import states
 from bot.deploys.model import Deploy
 from bot.reader import Overview
 from bot.slack.views import card, holds, replies
-from bot.slack.views.text import Block, Links, Message, actions, button, context, count, escape, flat, plain, section
+from bot.slack.views.text import Block, Links, Message, actions, button, context, count, plain, quoted, section
 
 DEPLOY = "home_deploy"
 
@@ -78,7 +78,7 @@ def _line(deploy: Deploy, links: Links, now: datetime) -> Block:
     """What it is and how it stands, as its card has it."""
     lines = [block["text"]["text"] for block in card.card(deploy, links, card.Sight(now=now)).blocks[:2]]
     if deploy.reason:
-        lines.append(f"“{escape(flat(deploy.reason))}”")
+        lines.append(quoted(deploy.reason))
     return section("\n".join(lines))
 
 
