@@ -79,6 +79,7 @@ def serve(settings: Settings, config: Config) -> None:
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                proxy_headers=False,  # nobody reads who the client is: what counts is signed
                 lifespan="on",
                 ws="none",  # an Upgrade is passed over, not answered with 500
                 timeout_graceful_shutdown=GRACE,
