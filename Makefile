@@ -3,13 +3,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := uv==0.13.8
 
-.PHONY: demo test lint bench lock clean
+.PHONY: demo test proof lint bench lock clean
 
 demo: .venv/run ## the playground: the real bot between a simulated Slack and GitHub
 	$(BIN)/python -m bot demo
 
 test: .venv/test ## all tests; those of the page need Chromium (Debian: apt-get install chromium)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -q
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -q -m "not slow"
+
+proof: .venv/test ## what takes longer: races of real processes, and games with everything that can happen
+	$(BIN)/python -m pytest -q -m slow
 
 lint: .venv/test ## formatter, linter, type checker
 	$(BIN)/ruff format --check .

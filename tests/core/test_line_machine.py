@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -28,6 +29,8 @@ from bot.deploys import states
 from bot.store.schema import deploys, locks, timeline, votes
 from tests.front.chat import writes
 from tests.world import Servers, World
+
+pytestmark = pytest.mark.slow
 
 CONFIG = """
 apps:

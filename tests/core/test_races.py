@@ -29,6 +29,8 @@ from tests.core.running import SECRETS, Running, launch
 from tests.core.test_process import answers
 from tests.world import Servers
 
+pytestmark = pytest.mark.slow
+
 T = TypeVar("T")
 
 CROWD = [f"U0P{number:02}" for number in range(50)]

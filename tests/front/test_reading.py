@@ -57,7 +57,8 @@ def test_the_examples_of_help_work(make_world: Callable[..., World]) -> None:
     world.github.tag("acme/web", "v1.3", world.github.push("acme/web", "older", "Long ago"))
     shipped(world, "web/topic")
     shipped(world, "web")
-    shipped(world, "web to staging")
+    world.github.push("acme/web", "next", "Coming up")
+    shipped(world, "web/next to staging")
 
     for example in [example for form in FORMS for example in form.examples]:
         if example.startswith("freeze"):  # each from a thaw
