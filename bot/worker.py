@@ -23,7 +23,7 @@ Handler = Callable[[Job], None]
 Apology = Callable[[Job, str], None]
 
 FAILURES = 5  # of a job that breaks something of ours; what is merely not possible yet is tried without end
-LONGEST_GIVING_WAY = 0.25  # seconds before each job: in a storm without end the work still gets done
+LONGEST_GIVING_WAY = 1.0  # seconds before each job: in a storm without end the work still gets done
 DEADLOCK = "40P01"  # https://www.postgresql.org/docs/current/errcodes-appendix.html
 LONGEST_WAIT = timedelta(minutes=1)
 

@@ -5,34 +5,49 @@ https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hashlib
 import hmac
 from collections.abc import Callable
 from urllib.parse import parse_qs
 
+import structlog
+
 from bot.github.payloads import EVENTS, Malformed, essence
 from bot.store.intake import Full, Intake
 from bot.store.jobs import FIRST, NewJob
-from bot.web import Answer, Receive, Scope, Send, TooLarge, answer, headers_of, read_body
+from bot.web import Answer, Headers, Receive, Scope, Send, TooLarge, answer, headers_of, read_body
 
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+PATH = "/github/webhooks"
 LARGEST = 25 * 1024 * 1024  # GitHub sends no webhook that is larger
 KIND = "github."  # + the event's name
 
 
 class Webhooks:
-    """The ASGI application behind the path."""
+    """The ASGI application behind PATH. A server may also call `take`, `outcome` and `count` by itself.
+
+    `count` is told the status of each answer.
+    """
 
     def __init__(self, secret: str, intake: Intake, count: Callable[[str], None]) -> None:
         self._key = secret.encode()
         self._intake = intake
-        self._count = count
+        self.count = count
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        status, words = await self._take(scope, receive)
-        self._count(str(status))
+        taken = await self._received(scope, receive)
+        if isinstance(taken, asyncio.Future):
+            with contextlib.suppress(Exception):  # `outcome` tells
+                await taken
+            taken = self.outcome(taken)
+        status, words = taken
+        self.count(str(status))
         await answer(send, status, words)
 
-    async def _take(self, scope: Scope, receive: Receive) -> Answer:
+    async def _received(self, scope: Scope, receive: Receive) -> Answer | asyncio.Future[None]:
         if scope["method"] != "POST":
             return 405, "POST webhooks here"
         headers = headers_of(scope)
@@ -40,6 +55,13 @@ class Webhooks:
             body = await read_body(receive, headers, LARGEST)
         except TooLarge:
             return 413, "larger than any webhook of GitHub's"
+        return self.take(headers, body)
+
+    def take(self, headers: Headers, body: bytes) -> Answer | asyncio.Future[None]:
+        """What to answer to a POST; of one that is to be stored a future, and `outcome` says it when that is done.
+
+        Never blocks. Is called on the event loop, with no more than LARGEST bytes.
+        """
         # compare_digest takes bytes of any kind, while text that is not ASCII would make it raise.
         expected = b"sha256=" + hmac.digest(self._key, body, "sha256").hex().encode()
         if not hmac.compare_digest(expected, headers.get(b"x-hub-signature-256", b"")):
@@ -60,7 +82,16 @@ class Webhooks:
         delivery = headers.get(b"x-github-delivery", b"").decode("latin-1")[:200]
         key = f"github:{delivery or hashlib.sha256(body).hexdigest()}"
         try:
-            await self._intake.put(NewJob(KIND + event, kept, delivery=key, priority=FIRST))
+            return self._intake.put(NewJob(KIND + event, kept, delivery=key, priority=FIRST))
         except Full:
             return 503, "too much at once; deliver it again in a while"
-        return 202, ""
+
+    def outcome(self, stored: asyncio.Future[None]) -> Answer:
+        """What to answer now that a future of `take` is done."""
+        problem = stored.exception()
+        return (202, "") if problem is None else self.failed(problem)
+
+    def failed(self, problem: BaseException) -> Answer:
+        """What to answer when something of ours broke: nothing was stored, so the sender is to come again."""
+        log.error("not_taken_in", path=PATH, exc_info=problem)
+        return 503, "can't be taken in right now"

@@ -61,12 +61,14 @@ class Outbox:
         live = None
         if deploy.state == states.SUCCESS:
             live = records.live(connection, deploy.app, deploy.environment)
+        good = records.successes(connection, deploy.app, deploy.environment, limit=2)
         return views.Sight(
             now=now,
             ahead=gates.ahead(connection, deploy) if waits else (),
             votes=gates.votes_on(connection, [deploy.number])[deploy.number],
             lock=gates.lock_on(connection, deploy.app, deploy.environment, now) if not waits else None,
             replaced_by=live.number if live is not None and live.number != deploy.number else None,
+            way_back=any(other.number != deploy.number for other in good),
         )
 
     def _card(self, deploy: Deploy, sight: views.Sight, row: sa.Row[Any]) -> tuple[str, str]:

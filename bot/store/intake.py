@@ -13,7 +13,8 @@ import re
 import threading
 import time
 from collections import deque
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from bot.deploys.clock import Clock
 from bot.store import jobs
@@ -25,8 +26,8 @@ LONGEST_ID = 255  # characters of a delivery's id; the column's length
 # A NUL as JSON writes it. Behind an odd number of backslashes it is none: `\\u0000` is a backslash and `u0000`.
 _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 STORM = 8  # rows in one commit from which on more is coming in than one at a time
-GATHER = 0.004  # seconds that a storm is let gather before each commit: fewer flushes, more stored a second
-CALM = 0.05  # seconds after which a storm counts as over
+GATHER = 0.012  # seconds that a storm is let gather before each commit: fewer flushes, more stored a second
+CALM = 0.25  # seconds after which a storm counts as over
 
 
 _Received = tuple[jobs.NewJob, "asyncio.Future[None]"]
@@ -93,13 +94,14 @@ class Intake:
                 return
 
     def _write(self, batch: list[_Received]) -> Exception | None:
-        if len(batch) >= STORM:
-            self._storm_at = time.monotonic()
         try:
             with self._store.write() as connection:
                 jobs.add_received(connection, [job for job, _ in batch], self._clock.now())
         except Exception as error:  # the senders are told, each of them; this thread goes on
             return error
+        finally:
+            if len(batch) >= STORM:
+                self._storm_at = time.monotonic()
         return None
 
 

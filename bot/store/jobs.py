@@ -24,8 +24,7 @@ KEPT = timedelta(days=7)  # of what is done, so that a delivery that comes again
 FIRST, NORMAL, BACKGROUND = 0, 1, 2
 
 
-@dataclass(frozen=True, slots=True)
-class NewJob:
+class NewJob(msgspec.Struct, frozen=True, gc=False):
     """A job to be stored.
 
     `delivery`: the sender's own id for it; the same one again is not stored. `subject`: jobs of one subject

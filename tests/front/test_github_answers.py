@@ -120,7 +120,7 @@ def test_409_conflict(world: World) -> None:
         "Merge it by hand, push, and ask again."
     )
     head = f":no_entry: *api* to *canary* · `topic` at {shas(world, 'acme/api')} · #1 for @ana"
-    assert cards(world) == [f"{head}\n{words}\n{MERGES}"]
+    assert cards(world) == [f"{head}\n{words}\n{MERGES}\n[Retry]"]
     assert thread(world) == [f":no_entry: @ana: *api* to *canary* did not start. {words}"]
     assert world.github.deployments("acme/api") == []
 
@@ -201,7 +201,8 @@ def test_409_checks_is_a_refusal_where_the_config_says_so(make_world: Callable[.
 
     assert cards(world)[0].splitlines()[1:] == [
         f"GitHub wants green checks first: {SAID}. Nothing was deployed. Ask again when they are green, or force it "
-        "with `!` behind the app."
+        "with `!` behind the app.",
+        "[Retry]",
     ]
     world.github.set_status("acme/web", "topic", "ci/build", "failure")
     assert ask(world, "/deploy web/topic") == (
@@ -269,7 +270,7 @@ def test_401(world: World) -> None:
     for method, path in (("POST", WEB), ("GET", "/repos/acme/web/compare/.*")):
         world.github.fail(method, path, status=401, body={"message": "Bad credentials"})
     world.say("U0ANA", "/deploy web/topic to staging")
-    assert cards(world)[1].splitlines()[1:] == [words]
+    assert cards(world)[1].splitlines()[1:] == [words, "[Retry]"]
 
     world.github.token = "another"
     assert ask(world, "/deploy web/topic") == f":no_entry: {words}"
@@ -392,7 +393,7 @@ def test_after_an_hour_it_is_lost_and_a_status_still_wins(world: World) -> None:
     assert cards(world)[0].splitlines() == [
         f":warning: *web* to *production* · `topic` at {shas(world)} · #1 for @ana",
         words,
-        "[Cancel]",
+        "[Cancel] [Retry]",
     ]
     assert thread(world) == [f":warning: @ana: *web* to *production* is lost from sight. {words}"]
     assert world.waiting() == []

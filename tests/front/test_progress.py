@@ -24,8 +24,13 @@ STATES = [
     ("waiting", ":large_yellow_circle:", f"Waiting at GitHub{ASKED}", "Waiting at GitHub after 30 s · `deployer`"),
     ("in_progress", ":large_blue_circle:", f"In progress{ASKED}", "In progress after 30 s · `deployer`"),
     ("success", ":large_green_circle:", "Live after 30 s\n[Lock staging]", "Live after 30 s · `deployer` · @ana"),
-    ("failure", ":red_circle:", "Failed after 30 s", "Failed after 30 s · `deployer` · @ana"),
-    ("error", ":red_circle:", "Ended in an error after 30 s", "Ended in an error after 30 s · `deployer` · @ana"),
+    ("failure", ":red_circle:", "Failed after 30 s\n[Retry]", "Failed after 30 s · `deployer` · @ana"),
+    (
+        "error",
+        ":red_circle:",
+        "Ended in an error after 30 s\n[Retry]",
+        "Ended in an error after 30 s · `deployer` · @ana",
+    ),
     (
         "rolling_back",
         ":grey_question:",
@@ -98,7 +103,7 @@ def test_any_order_and_any_number_of_webhooks_ends_the_same(world: World) -> Non
                 assert world.github.deliver(queued[place]) == [202]
                 world.settle()
 
-        mine = [text for text in cards(world) if f"#{number} " in text]
+        mine = [text for text in cards(world) if f"#{number} for" in text]
         assert [text.splitlines()[1] for text in mine] == ["Live after 0 s"], order
     lines = thread(world)
     assert len(lines) == 2 * 6

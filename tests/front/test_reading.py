@@ -54,6 +54,8 @@ WITH_APPROVALS = CONFIG.replace("staging: {aliases: [stg]}", "staging: {aliases:
 def test_the_examples_of_help_work(make_world: Callable[..., World]) -> None:
     world = make_world(config=WITH_APPROVALS)
     world.github.tag("acme/web", "v1.4", "main")
+    world.github.tag("acme/web", "v1.3", world.github.push("acme/web", "older", "Long ago"))
+    shipped(world, "web/topic")
     shipped(world, "web")
     shipped(world, "web to staging")
 
@@ -63,8 +65,11 @@ def test_the_examples_of_help_work(make_world: Callable[..., World]) -> None:
         if "42" in example:  # a deploy of its own, which waits to be approved
             waiting = ask(world, f"/deploy web to gated/{len(cards(world))}", "U0BEN")
             number = re.findall(r"#(\d+)", waiting)[0]
+            if example.startswith("retry"):
+                world.say("U0BEN", f"/deploy cancel {number}")
             world.say("U0ANA", f"/deploy {example.replace('42', number)}")
-            answer = world.slack.text_of(world.slack.ephemerals("U0ANA")[-1])
+            mine = world.slack.ephemerals("U0ANA")
+            answer = cards(world)[-1] if example.startswith("retry") else world.slack.text_of(mine[-1])
             assert f"#{number}" in answer
         else:
             answer = ask(world, f"/deploy {example}")

@@ -128,7 +128,7 @@ class Sight:
     """What a card shows beside the deploy itself, as it is when the card is sent.
 
     `ahead` and `votes` are those of the deploy; `lock` is the one that somebody holds on just its environment;
-    `replaced_by` is the deploy that has gone live there since.
+    `replaced_by` is the deploy that has gone live there since; `way_back`: there is something to roll back to.
     """
 
     now: datetime
@@ -136,6 +136,7 @@ class Sight:
     votes: Sequence[Vote] = ()
     lock: Lock | None = None
     replaced_by: int | None = None
+    way_back: bool = False
 
 
 def card(deploy: Deploy, links: Links, sight: Sight, detour: str = "") -> Message:
@@ -377,7 +378,12 @@ def _buttons(deploy: Deploy, sight: Sight, findings: Sequence[Finding]) -> list[
         buttons.append(button(CANCEL, "Cancel", number, style=style, confirm=sure))
     if deploy.state in _FAILED:
         buttons.append(button(RETRY, "Retry", number))
-    if deploy.undone_by is None and deploy.whole and (deploy.state in _BROKEN or _is_live(deploy, sight)):
+    if (
+        sight.way_back
+        and deploy.undone_by is None
+        and deploy.whole
+        and (deploy.state in _BROKEN or _is_live(deploy, sight))
+    ):
         sure = f"Roll back {flat(deploy.app, 40)} in {flat(deploy.environment, 40)}?"
         buttons.append(button(ROLLBACK, "Roll back", number, confirm=sure))
     if _is_live(deploy, sight):
