@@ -16,7 +16,7 @@ from bot.deploys.config import Config
 from bot.github.asking import app_tokens, given_token
 from bot.github.client import GitHubClient
 from bot.github.payloads import EVENTS, Malformed, parse_webhook
-from bot.github.webhooks import KIND, Webhooks
+from bot.github.webhooks import KIND, PATH, Webhooks
 from bot.metrics import CONTENT_TYPE, Metrics
 from bot.reader import Reader
 from bot.scheduler import Scheduler
@@ -76,10 +76,10 @@ class Bot:
         bot_token = settings.slack_bot_token.get_secret_value()
         form = self._form
         bolt = build_app(self._intake, bot_token, taken_in=form.taken_in, suggest=form.suggest, faults=form.faults)
+        secret = settings.github_webhook_secret.get_secret_value()
+        self.webhooks = Webhooks(secret, self._intake, self._counter("github"))
         self._routes: dict[str, App] = {
-            "/github/webhooks": Webhooks(
-                settings.github_webhook_secret.get_secret_value(), self._intake, self._counter("github")
-            ),
+            PATH: self.webhooks,
             "/healthz": self._healthz,
             "/readyz": self._readyz,
             "/metrics": self._metrics,

@@ -145,7 +145,7 @@ def serve(settings: Settings, config: Config) -> None:
         gc.collect()
         gc.freeze()  # the program itself is no garbage; looking through it again and again costs a tenth of the time
         gc.set_threshold(20_000, 50, 100)  # a request leaves no cycles behind, so they are looked for more rarely
-        protocol = type("Protocol", (Protocol,), {"webhooks": bot._routes[PATH]})
+        protocol = type("Protocol", (Protocol,), {"webhooks": bot.webhooks})
         server = _Server(
             uvicorn.Config(
                 bot,
