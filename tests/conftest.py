@@ -111,7 +111,7 @@ def world(make_world: Callable[..., World]) -> World:
 
 
 def _memory() -> str | None:
-    """A folder that is kept in memory, where there is one with room: each commit waits for the disk, thousands of times."""
+    """A folder in memory, where there is one with room: thousands of commits need not wait for a disk."""
     shared = Path("/dev/shm")
     return str(shared) if shared.is_dir() and shutil.disk_usage(shared).free > 2**30 else None
 

@@ -86,6 +86,7 @@ def build_app(
     quiet = logging.getLogger("slack_bolt.shipbot")
     quiet.setLevel(logging.ERROR)
     app = AsyncApp(
+        name="shipbot",  # else Bolt walks the whole stack to name itself after the file that made it
         authorize=authorize,
         process_before_response=True,  # a listener here does nothing but store and acknowledge
         request_verification_enabled=False,  # done before, where a strange header is an answer and not a crash

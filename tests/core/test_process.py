@@ -19,6 +19,8 @@ from tests.core.running import SECRETS, Running, launch
 from tests.core.sending import CLIENT
 from tests.world import Servers
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def run(servers: Servers, database_url: str, tmp_path: Path) -> Iterator[Callable[..., Running]]:

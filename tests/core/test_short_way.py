@@ -28,6 +28,8 @@ from tests.core.running import SECRETS, Running
 from tests.core.sending import CLIENT, FORM, JSON, stream
 from tests.world import FixedClock, Servers
 
+pytestmark = pytest.mark.slow
+
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 PING = b'{"zen": "Keep it simple"}'
