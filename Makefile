@@ -8,10 +8,10 @@ UV := uv==0.13.8
 demo: .venv/run ## the playground: the real bot between a simulated Slack and GitHub
 	$(BIN)/python -m bot demo
 
-test: .venv/test ## all tests; those of the page need Chromium (Debian: apt-get install chromium)
+test: .venv/test ## all tests but the longer ones; those of the page need Chromium (Debian: apt-get install chromium)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -q -m "not slow"
 
-proof: .venv/test ## what takes longer: races of real processes, and games with everything that can happen
+proof: .venv/test ## the longer ones: transcripts on PostgreSQL, real processes and their races, games with everything
 	$(BIN)/python -m pytest -q -m slow
 
 lint: .venv/test ## formatter, linter, type checker

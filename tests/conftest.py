@@ -22,6 +22,16 @@ for name in [name for name in os.environ if name.startswith(("SLACK_", "GITHUB_"
     del os.environ[name]
 
 
+OF_THE_STORE = {"test_intake.py", "test_jobs.py", "test_store.py"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """`make test` plays on SQLite and holds the store to both; `make proof` plays the rest on PostgreSQL as well."""
+    for item in items:
+        if "[postgresql" in item.name and item.path.name not in OF_THE_STORE:
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """The address of a real PostgreSQL, started from its wheel for this session."""

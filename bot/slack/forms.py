@@ -166,7 +166,7 @@ FORMS: tuple[Form, ...] = (
     ),
     Form(
         "cancel",
-        "Call off a deploy that still waits",
+        "Take back a deploy that waits or is under way",
         slot="N",
         holds="number",
         required=True,
