@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-import sqlalchemy as sa
+from itertools import dropwhile
 
 from bot.deploys import states
 from bot.deploys.config import App
@@ -22,9 +20,7 @@ class Again(Asking):
 
     def retry(self, number: int, asker: Asker, *, room: str, source: str) -> Deploy:
         """The same once more: commit, place, task and hosts. Raises UnknownDeploy and NotRetriable."""
-        with self._store.read() as connection:
-            known = records.deploy_by_source(connection, source)
-        if known is not None:
+        if (known := self._asked_before(source)) is not None:
             return known
         deploy = self._known(number)
         if deploy.state == states.SUCCESS or not (deploy.final or deploy.state == states.LOST):
@@ -52,24 +48,16 @@ class Again(Asking):
         Failed and forced deploys, and those that were taken back themselves, are passed over. Raises NothingLive
         and NothingBefore.
         """
-        with self._store.read() as connection:
-            known = records.deploy_by_source(connection, source)
-        if known is not None:
+        if (known := self._asked_before(source)) is not None:
             return known
-        name, _ = self.config.app(target)
+        name, app = self.config.app(target)
         place, _ = self.config.environment(name, environment)
-        with self._store.read() as connection:
-            live = records.live(connection, name, place, whole=True)
-            before = self._before_live(connection, live) if live is not None else None
-        if live is None:
-            raise NothingLive(name, place)
+        live = self._live(name, place)
         if to:
-            wanted = Wanted(f"{name}/{to}", place, reason=reason, cause=ROLLBACK, of=live.number)
-            wanted = self._pinned(wanted)
-        elif before is not None:
-            wanted = _back_to(before, live, reason)
+            sha = self._commit(app.repository, to).sha  # pinned, since what goes back is never merged into
+            wanted = Wanted(f"{name}/{to}", place, reason=reason, sha=sha, cause=ROLLBACK, of=live.number)
         else:
-            raise NothingBefore(name, place, live.number)
+            wanted = _back_to(self._good_before(live), live, reason)
         return self.request(wanted, asker, room=room, source=source)
 
     def roll_back_from(self, number: int, asker: Asker, *, room: str, source: str) -> Deploy:
@@ -77,36 +65,23 @@ class Again(Asking):
 
         Raises UnknownDeploy, NotRetriable for one that is neither, NothingLive and NothingBefore.
         """
-        with self._store.read() as connection:
-            known = records.deploy_by_source(connection, source)
-        if known is not None:
+        if (known := self._asked_before(source)) is not None:
             return known
         deploy = self._known(number)
-        with self._store.read() as connection:
-            live = records.live(connection, deploy.app, deploy.environment, whole=True)
-            before = self._before_live(connection, live) if live is not None else None
-        if live is None:
-            raise NothingLive(deploy.app, deploy.environment)
+        live = self._live(deploy.app, deploy.environment)
         if live.number != number and deploy.state not in (states.FAILURE, states.ERROR, states.LOST):
             raise NotRetriable(number, deploy.state)
-        back = before if live.number == number else live
-        if back is None:
-            raise NothingBefore(deploy.app, deploy.environment, number)
+        back = self._good_before(live) if live.number == number else live
         return self.request(_back_to(back, deploy, ""), asker, room=deploy.room or room, source=source)
 
     def promote(self, target: str, here: str, there: str, asker: Asker, *, room: str, source: str) -> Deploy:
         """Asks for what is live in one environment to go to another: that very commit. Raises NothingLive."""
-        with self._store.read() as connection:
-            known = records.deploy_by_source(connection, source)
-        if known is not None:
+        if (known := self._asked_before(source)) is not None:
             return known
         name, _ = self.config.app(target)
         source_place, _ = self.config.environment(name, here)
         place, _ = self.config.environment(name, there)
-        with self._store.read() as connection:
-            live = records.live(connection, name, source_place, whole=True)
-        if live is None:
-            raise NothingLive(name, source_place)
+        live = self._live(name, source_place)
         wanted = Wanted(f"{name}/{live.ref}", place, sha=live.sha, cause=PROMOTION, of=live.number)
         return self.request(wanted, asker, room=room, source=source)
 
@@ -143,19 +118,22 @@ class Again(Asking):
         announced = [item.room for item in app.announce if not item.environments or environment in item.environments]
         return announced or list(app.rooms[:1])
 
-    def _before_live(self, connection: sa.Connection, live: Deploy) -> Deploy | None:
-        """What was live before, and was good."""
-        past = records.successes(connection, live.app, live.environment, limit=FAR_BACK)
-        earlier = past[[deploy.number for deploy in past].index(live.number) + 1 :] if live in past else []
-        return next(
-            (deploy for deploy in earlier if deploy.sha != live.sha and not deploy.forced and deploy.undone_by is None),
-            None,
-        )
+    def _live(self, app: str, environment: str) -> Deploy:
+        """What is live there. Raises NothingLive."""
+        with self._store.read() as connection:
+            live = records.live(connection, app, environment, whole=True)
+        if live is None:
+            raise NothingLive(app, environment)
+        return live
 
-    def _pinned(self, wanted: Wanted) -> Wanted:
-        """With the commit that its ref names now: what goes back is never merged into."""
-        _, app, ref = self.config.target(wanted.target)
-        return replace(wanted, sha=self._commit(app.repository, ref).sha)
+    def _good_before(self, live: Deploy) -> Deploy:
+        """What was live before, and was good. Raises NothingBefore."""
+        with self._store.read() as connection:
+            past = records.successes(connection, live.app, live.environment, limit=FAR_BACK)
+        for deploy in dropwhile(lambda deploy: deploy.number != live.number, past):
+            if deploy.sha != live.sha and not deploy.forced and deploy.undone_by is None:
+                return deploy
+        raise NothingBefore(live.app, live.environment, live.number)
 
 
 def _back_to(before: Deploy, bad: Deploy, reason: str) -> Wanted:

@@ -61,9 +61,7 @@ class Asking(Deciding):
         Raises the person's errors for what can't be deployed, NotAllowed with every finding among them, and
         TryLater while GitHub can't be asked. Of what is refused nothing is stored.
         """
-        with self._store.read() as connection:
-            known = records.deploy_by_source(connection, source)
-        if known is not None:
+        if (known := self._asked_before(source)) is not None:
             return known
         candidate, environment, outside = self._candidate(wanted, asker, room)
         candidate = replace(candidate, message_id=message_id, thread_id=thread_id)
@@ -141,6 +139,11 @@ class Asking(Deciding):
             records.add_step(connection, number, "forced", "forced", self._clock.now(), actor=person.id)
             self._decide_soon(connection, number)
             return self._show(connection, number)
+
+    def _asked_before(self, source: str) -> Deploy | None:
+        """The deploy that a command or click has become already."""
+        with self._store.read() as connection:
+            return records.deploy_by_source(connection, source)
 
     def _known(self, number: int) -> Deploy:
         deploy = self.deploy(number)

@@ -204,11 +204,12 @@ class Hearing(Creating):
         app = self.config.apps.get(deploy.app)
         if app is None:
             return
-        if deploy.whole and self._is_newest(connection, deploy):
-            self._promote(connection, deploy, app)
-        for other in records.successes(connection, deploy.app, deploy.environment, limit=2):
-            if other.number != deploy.number:
-                self._refresh(connection, other)  # it is not what is live any more
+        if state == states.SUCCESS:
+            if deploy.whole and self._is_newest(connection, deploy):
+                self._promote(connection, deploy, app)
+            for other in records.successes(connection, deploy.app, deploy.environment, limit=2):
+                if other.number != deploy.number:
+                    self._refresh(connection, other)  # it is not what is live any more
         after = [
             (deploy.app, name)
             for name, environment in app.environments.items()
