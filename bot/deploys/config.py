@@ -88,7 +88,11 @@ class Announcement(_Strict):
 
     def wants(self, environment: str, state: str) -> bool:
         """Whether a deploy to `environment` that has reached `state` is announced."""
-        return (not self.environments or environment in self.environments) and (not self.on or state in self.on)
+        return self.covers(environment) and (not self.on or state in self.on)
+
+    def covers(self, environment: str) -> bool:
+        """Whether the room hears of that environment at all."""
+        return not self.environments or environment in self.environments
 
 
 class Freeze(_Strict):

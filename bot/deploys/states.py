@@ -8,6 +8,8 @@ its name, and counts as progress.
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 # Ours, before GitHub knows of the deploy or when it never will.
 HELD = "held"  # stored; a gate makes it wait
 ASKED = "asked"  # cleared by every gate; the deployment is still to be created
@@ -26,6 +28,8 @@ SUCCESS = "success"
 FAILURE = "failure"
 ERROR = "error"
 INACTIVE = "inactive"
+
+UNHEARD = timedelta(minutes=2)  # without a status, somebody should look whether anything deploys at all
 
 REPORTED = frozenset({QUEUED, PENDING, WAITING, IN_PROGRESS, SUCCESS, FAILURE, ERROR, INACTIVE})
 OURS = frozenset({HELD, ASKED, CREATED, REFUSED, EXPIRED, CANCELLED, LOST})

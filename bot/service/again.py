@@ -115,7 +115,7 @@ class Again(Asking):
 
     def _rooms(self, app: App, environment: str) -> list[str]:
         """Where what nobody asked for in a room is shown: where the environment is announced, else the app's first."""
-        announced = [item.room for item in app.announce if not item.environments or environment in item.environments]
+        announced = [item.room for item in app.announce if item.covers(environment)]
         return announced or list(app.rooms[:1])
 
     def _live(self, app: str, environment: str) -> Deploy:

@@ -214,7 +214,7 @@ class Asking(Deciding):
         told = {"actor": deploy.user_id, "description": deploy.reason}
         records.add_step(connection, deploy.number, "overridden", "freeze", self._clock.now(), **told)
         for announcement in app.announce:
-            if not announcement.environments or deploy.environment in announcement.environments:
+            if announcement.covers(deploy.environment):
                 records.add_card(connection, deploy.number, announcement.room)
 
     # what is asked for

@@ -30,7 +30,6 @@ from bot.store import gates, records
 # After an hour without GitHub nobody expects a deploy to start by itself any more.
 GIVE_UP = timedelta(hours=1)
 FORGOTTEN = 2 * GIVE_UP  # the same for what was begun: GitHub may have told us to wait for nearly that hour
-UNHEARD = timedelta(minutes=2)  # without a status, somebody should look whether anything deploys at all
 MERGES = 3  # auto-merges in a row for one deploy; a busy default branch needs two at most
 SUBJECTS = 3  # commit subjects kept for the card
 DESCRIPTION = 140  # characters; GitHub's limit for statuses, kept for deployments too
@@ -119,7 +118,7 @@ class Creating(Asking):
             values |= {"state": states.CREATED, "finished_at": None, "in_line": False, "deadline_at": deadline}
             if deploy.slot is None and gates.running(connection, deploy.app, deploy.environment) is None:
                 values["slot"] = gates.slot(deploy.app, deploy.environment)  # it had been given up, and is there
-            self._watch(connection, deploy.number, min(now + UNHEARD, deadline))
+            self._watch(connection, deploy.number, min(now + states.UNHEARD, deadline))
         records.update_deploy(connection, deploy.number, **values)
         if deploy.state == states.CANCELLED and deploy.deployment_id is None:
             self._stop(connection, deploy.number)

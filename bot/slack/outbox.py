@@ -61,7 +61,8 @@ class Outbox:
         live = None
         if deploy.state == states.SUCCESS:
             live = records.live(connection, deploy.app, deploy.environment)
-        good = records.successes(connection, deploy.app, deploy.environment, limit=2)
+        over = deploy.final or deploy.state == states.LOST
+        good = records.successes(connection, deploy.app, deploy.environment, limit=2) if over else ()
         return views.Sight(
             now=now,
             ahead=gates.ahead(connection, deploy) if waits else (),

@@ -156,16 +156,14 @@ def lock_by_id(connection: sa.Connection, number: int) -> Lock | None:
 
 def lock_on(connection: sa.Connection, app: str | None, environment: str | None, now: datetime) -> Lock | None:
     """The lock of exactly that scope, if one holds."""
-    in_force = sa.or_(locks.c.expires_at.is_(None), locks.c.expires_at > now)
-    query = sa.select(locks).where(locks.c.scope == _scope(app, environment), in_force)
+    query = sa.select(locks).where(locks.c.scope == _scope(app, environment), _not_over(locks.c.expires_at, now))
     row = connection.execute(query).one_or_none()
     return _lock(row) if row is not None else None
 
 
 def all_locks(connection: sa.Connection, now: datetime) -> list[Lock]:
     """The locks that hold, oldest first; one that ran out holds no more, whether that was noticed or not."""
-    in_force = sa.or_(locks.c.expires_at.is_(None), locks.c.expires_at > now)
-    query = sa.select(locks).where(locks.c.scope.is_not(None), in_force).order_by(locks.c.id)
+    query = sa.select(locks).where(locks.c.scope.is_not(None), _not_over(locks.c.expires_at, now)).order_by(locks.c.id)
     return [_lock(row) for row in connection.execute(query)]
 
 
@@ -204,17 +202,17 @@ def freeze_by_source(connection: sa.Connection, source: str) -> Freezing | None:
 
 def freeze_on(connection: sa.Connection, app: str | None, environment: str | None, now: datetime) -> Freezing | None:
     """The freeze of exactly that scope that somebody made, if one holds."""
-    in_force = sa.or_(freezes.c.until.is_(None), freezes.c.until > now)
     row = connection.execute(
-        sa.select(freezes).where(freezes.c.scope == _scope(app, environment), in_force)
+        sa.select(freezes).where(freezes.c.scope == _scope(app, environment), _not_over(freezes.c.until, now))
     ).one_or_none()
     return _freezing(row) if row is not None else None
 
 
 def all_freezes(connection: sa.Connection, now: datetime) -> list[Freezing]:
     """The freezes of people that hold, oldest first."""
-    in_force = sa.or_(freezes.c.until.is_(None), freezes.c.until > now)
-    query = sa.select(freezes).where(freezes.c.scope.is_not(None), in_force).order_by(freezes.c.id)
+    query = (
+        sa.select(freezes).where(freezes.c.scope.is_not(None), _not_over(freezes.c.until, now)).order_by(freezes.c.id)
+    )
     return [_freezing(row) for row in connection.execute(query)]
 
 
@@ -253,6 +251,10 @@ def unlink(connection: sa.Connection, user_id: str) -> bool:
 def _scope(app: str | None, environment: str | None) -> str:
     """What a lock or freeze covers, as a key. No name holds a blank or a star."""
     return f"{app or '*'} {environment or '*'}"
+
+
+def _not_over(ends: sa.Column[datetime], now: datetime) -> sa.ColumnElement[bool]:
+    return sa.or_(ends.is_(None), ends > now)
 
 
 def _clear(connection: sa.Connection, table: sa.Table, ends: sa.Column[datetime], scope: str, now: datetime) -> None:

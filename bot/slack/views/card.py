@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from bot.deploys import model, policy, states
 from bot.deploys.model import Change, Deploy, Lock, Step, Vote
@@ -43,8 +43,6 @@ from bot.slack.views.text import (
 APPROVE, REJECT, CANCEL, FORCE = "deploy_approve", "deploy_reject", "deploy_cancel", "deploy_force"
 RETRY, ROLLBACK = "deploy_retry", "deploy_rollback"
 STEAL, RELEASE = "lock_steal", "lock_release"
-
-UNHEARD = timedelta(minutes=2)  # without a status: somebody should look whether anything deploys at all
 
 METADATA = "shipbot_deploy"  # the event type under which a card carries its deploy's id
 
@@ -268,7 +266,7 @@ def _now(deploy: Deploy, sight: Sight, findings: Sequence[Finding]) -> str:
     if deploy.final and deploy.finished_at is not None:
         took = duration(deploy.finished_at - deploy.asked_at)
         return f"{said} after {took}{by}"
-    if state == states.CREATED and deploy.ours and sight.now - (deploy.created_at or deploy.asked_at) >= UNHEARD:
+    if state == states.CREATED and deploy.ours and sight.now - (deploy.created_at or deploy.asked_at) >= states.UNHEARD:
         return (
             f":warning: No deployer has picked it up since {clock_time(deploy.created_at or deploy.asked_at)}. Usually "
             "nothing listens to GitHub's `deployment` event for this environment, or it is down"
