@@ -168,8 +168,7 @@ class Locking(Deciding):
     def unlock(self, scope: Scope, asker: Asker, *, room: str) -> Lock:
         """Ends the lock of just that scope; its owner is told when it is somebody else. Raises NotLocked,
         NotEntitled and WrongRoom."""
-        if scope.app is not None:
-            self.config.check_room(scope.app, room)
+        self._check_room(scope, room)
         with self._store.read() as connection:
             lock = gates.lock_on(connection, scope.app, scope.environment, self._clock.now())
         if lock is None:
@@ -269,8 +268,7 @@ class Locking(Deciding):
         """Lets nothing be deployed there until then, or until somebody unfreezes it. Raises AlreadyFrozen,
         NotEntitled and WrongRoom."""
         person = self.people.person(asker)
-        if scope.app is not None:
-            self.config.check_room(scope.app, room)
+        self._check_room(scope, room)
         self._entitled("freeze", person, scope)
         places = self.config.places(scope.app, scope.environment)
         with self._store.write() as connection:
@@ -302,8 +300,7 @@ class Locking(Deciding):
     def unfreeze(self, scope: Scope, asker: Asker, *, room: str) -> Freezing:
         """Ends the freeze that somebody made of just that scope. Raises NotFrozen, NotEntitled and WrongRoom."""
         person = self.people.person(asker)
-        if scope.app is not None:
-            self.config.check_room(scope.app, room)
+        self._check_room(scope, room)
         now = self._clock.now()
         with self._store.read() as connection:
             found = gates.freeze_on(connection, scope.app, scope.environment, now)
@@ -323,6 +320,11 @@ class Locking(Deciding):
             gates.end_freeze(connection, scope.app, scope.environment, person.id, now)
             self._decide_places(connection, places)
         return found
+
+    def _check_room(self, scope: Scope, room: str) -> None:
+        """Raises WrongRoom where the app that it is about may not be spoken of."""
+        if scope.app is not None:
+            self.config.check_room(scope.app, room)
 
     def _entitled(self, act: str, person: Person, scope: Scope) -> None:
         """Admins may keep everyone from deploying and let them again; others where they may deploy themselves,

@@ -11,6 +11,7 @@ from bot.deploys.model import Problem, short
 from bot.deploys.policy import PASSED, REFUSED, WAITING, Finding
 from bot.slack.views.text import (
     LINK,
+    capital,
     clock_time,
     code,
     count,
@@ -49,7 +50,7 @@ def checklist(findings: Sequence[Finding], refused: Callable[[Finding], str] | N
             lines.append(f"{_sign(finding)} {words}")
     if quiet:
         sentence = ", ".join(quiet)
-        lines.append(f"{_SIGNS[PASSED]} {sentence[0].upper()}{sentence[1:]}")
+        lines.append(f"{_SIGNS[PASSED]} {capital(sentence)}")
     return lines
 
 
@@ -223,7 +224,7 @@ def _lock(finding: Finding) -> str:
     if finding.code == "own":
         return "locked by the one who asks"
     words = listed([locked(item) for item in finding.facts["locks"]])
-    return words[0].upper() + words[1:]
+    return capital(words)
 
 
 def _freeze(finding: Finding) -> str:

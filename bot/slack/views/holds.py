@@ -24,10 +24,10 @@ from bot.slack.views.text import (
     flat,
     link,
     listed,
-    name,
     person,
     plain,
     quoted,
+    scope,
     section,
 )
 
@@ -36,15 +36,6 @@ MOST = 20  # locks listed with buttons; Slack lets 50 blocks into a message
 
 def _say(words: str, *more: Block) -> Message:
     return Message(plain(words), [section(words), *more])
-
-
-def scope(app: str | None, environment: str | None) -> str:
-    """What a lock or freeze covers."""
-    if app and environment:
-        return f"{name(app)} / {name(environment)}"
-    if environment:
-        return f"{name(environment)} of every app"
-    return f"all of {name(app)}" if app else "everything"
 
 
 def _because(reason: str) -> str:

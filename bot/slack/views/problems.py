@@ -11,7 +11,20 @@ from bot.deploys.errors import PersonError, TryLater, problem_of
 from bot.deploys.model import Problem, short
 from bot.deploys.policy import REFUSED, WAITING, Finding
 from bot.slack.views.findings import ended, locked, refusal, said, standing
-from bot.slack.views.text import clock_time, code, duration, escape, flat, formats, listed, name, person, room
+from bot.slack.views.text import (
+    capital,
+    clock_time,
+    code,
+    duration,
+    escape,
+    flat,
+    formats,
+    listed,
+    name,
+    person,
+    room,
+    scope,
+)
 
 Facts = Mapping[str, Any]
 
@@ -272,32 +285,24 @@ def _lock_held(facts: Facts) -> str:
 def _not_locked(facts: Facts) -> str:
     if facts["gone"]:
         return "That lock is gone already. `/deploy locks` lists those that hold."
-    return f"{_scope(facts)} is not locked. `/deploy locks` lists what is."
+    return f"{capital(scope(facts['app'], facts['environment']))} is not locked. `/deploy locks` lists what is."
 
 
 def _already_frozen(facts: Facts) -> str:
     freeze = facts["freeze"]
+    what = capital(scope(freeze["app"], freeze["environment"]))
     by = person(freeze["user_id"], freeze["user_name"])
-    return f"{_scope(freeze)} is frozen already by {by}. `/deploy unfreeze …` ends it; then freeze it anew."
+    return f"{what} is frozen already by {by}. `/deploy unfreeze …` ends it; then freeze it anew."
 
 
 def _not_frozen(facts: Facts) -> str:
+    what = scope(facts["app"], facts["environment"])
     if facts["by_config"]:
         return (
-            f"{_scope(facts)} is frozen by my config, which only whoever runs me can change. Who is named under "
+            f"{capital(what)} is frozen by my config, which only whoever runs me can change. Who is named under "
             "`override:` may deploy through it with `because …`."
         )
-    what = _scope(facts)
-    what = what[0].lower() + what[1:] if what[0].isupper() else what
     return f"Nobody has frozen {what}. `/deploy locks` lists locks and freezes."
-
-
-def _scope(facts: Facts) -> str:
-    if facts["app"] and facts["environment"]:
-        return f"{name(facts['app'])} / {name(facts['environment'])}"
-    if facts["environment"]:
-        return f"{name(facts['environment'])} of every app"
-    return f"All of {name(facts['app'])}" if facts["app"] else "Everything"
 
 
 def _unknown_time(facts: Facts) -> str:

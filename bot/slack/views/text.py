@@ -137,6 +137,20 @@ def count(number: int, thing: str) -> str:
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
+def scope(app: str | None, environment: str | None) -> str:
+    """What a lock or freeze covers, in the middle of a sentence; nothing stands for every one."""
+    if app and environment:
+        return f"{name(app)} / {name(environment)}"
+    if environment:
+        return f"{name(environment)} of every app"
+    return f"all of {name(app)}" if app else "everything"
+
+
+def capital(words: str) -> str:
+    """Words as a sentence begins."""
+    return words[0].upper() + words[1:]
+
+
 def listed(items: Sequence[str], joint: str = "and") -> str:
     """`a`, `a and b`, `a, b and c`."""
     if len(items) < 2:
