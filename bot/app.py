@@ -13,17 +13,19 @@ import structlog
 from bot.deploys import states
 from bot.deploys.clock import Clock, SystemClock
 from bot.deploys.config import Config
+from bot.deploys.events import ChecksChanged
 from bot.github.asking import app_tokens, given_token
 from bot.github.client import GitHubClient
 from bot.github.payloads import EVENTS, Malformed, parse_webhook
 from bot.github.webhooks import KIND, PATH, Webhooks
 from bot.metrics import CONTENT_TYPE, Metrics
 from bot.reader import Reader
+from bot.runner import Runner
 from bot.scheduler import Scheduler
 from bot.service import Service
 from bot.service.core import CARD, CHANGE, CREATE, DECIDE, LOCK_TIMER, PAST, PROMOTE, STOP, TELL, WATCH
 from bot.service.linking import LOGIN
-from bot.settings import Settings
+from bot.settings import Settings, variables
 from bot.slack.answers import Answers
 from bot.slack.clicks import Clicks
 from bot.slack.client import SlackClient
@@ -35,7 +37,7 @@ from bot.slack.modal import Modal
 from bot.slack.outbox import Outbox
 from bot.slack.said import Said
 from bot.slack.views.text import Links
-from bot.store import jobs
+from bot.store import jobs, logs, runs
 from bot.store.engine import Store
 from bot.store.intake import Intake
 from bot.store.jobs import Job
@@ -45,6 +47,7 @@ from bot.worker import Handler, Workers
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 WORKERS = 4
+REPORTING = 1.0  # seconds of those below
 STOP_WITHIN = 6.0  # seconds for what was received and what is claimed; the whole stop must fit ten
 
 
@@ -62,6 +65,9 @@ class Bot:
         self.slack = slack_client(settings, self.clock, self.metrics)
         links = Links(web_url(settings.github_api_url))
         self.service = Service(store, self.github, self.slack, config, self.clock, self._count_state)
+        self.service.public_url = settings.public_url or ""
+        self.runner = Runner(store, self.clock, config, self.github.repository, variables, settings.public_url or "")
+        self._keep_logs = config.logs.keep
         reader = Reader(store, self.github, config, self.clock)
         answers = Answers(self.slack)
         commands = Commands(self.service, reader, self.slack, answers, links, self.clock)
@@ -115,6 +121,7 @@ class Bot:
         """Sets the workers to work."""
         self.service.start()
         self.workers.start(WORKERS)
+        self.runner.start()
         self._scheduler.start()
 
     def stop(self) -> None:
@@ -122,7 +129,8 @@ class Bot:
         until = time.monotonic() + STOP_WITHIN
         self._scheduler.stop()
         self._intake.close(STOP_WITHIN)  # a database that does not answer keeps nobody from stopping
-        self.workers.stop(max(0.0, until - time.monotonic()))
+        self.runner.stop(STOP_WITHIN - REPORTING)  # the workers are still there to report what that ended
+        self.workers.stop(max(REPORTING, until - time.monotonic()))
 
     def close(self) -> None:
         """For a bot that was never started: stores what was received."""
@@ -156,6 +164,7 @@ class Bot:
             WATCH: self._about_deploy(self.service.watch),
             PROMOTE: self._promote,
             STOP: self._about_deploy(self.service.stop),
+            runs.REPORT: lambda job: self.service.report(job.json()["run"]),
             CHANGE: self._about_deploy(self.service.describe_change),
         }
         return handlers | {KIND + event: self._webhook for event in EVENTS}
@@ -198,6 +207,8 @@ class Bot:
             log.warning("webhook_malformed", places=str(error))
             return
         deploy = self.service.on_event(event)
+        if isinstance(event, ChecksChanged):
+            self.runner.poke(event.repository, event.sha)
         if deploy is not None:
             structlog.contextvars.bind_contextvars(deploy=deploy.number)
         log.info("webhook", known=deploy is not None)
@@ -213,10 +224,13 @@ class Bot:
 
     def _sweep(self) -> None:
         self.workers.renew()
+        self.runner.renew()
         with self.store.write() as connection:
             jobs.release_expired(connection, self.clock.now())
+            runs.release_expired(connection, self.clock.now())
         with self.store.write() as connection:
             jobs.forget(connection, self.clock.now())
+            logs.purge(connection, self.clock.now() - self._keep_logs)
 
     def _count_state(self, app: str, environment: str, state: str) -> None:
         # Others may report any state on any environment, and each pair of labels is kept for ever.
@@ -237,7 +251,7 @@ class Bot:
         await answer(send, 200, "ok")
 
     async def _readyz(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        if not self.workers.running:
+        if not (self.workers.running and self.runner.running):
             await answer(send, 503, "the workers are not running")
         elif not await asyncio.to_thread(self.store.ready):
             await answer(send, 503, "the database does not answer")

@@ -36,16 +36,21 @@ __all__ = [
 DESCRIPTION = 140  # characters of a status, GitHub's limit; what is longer is cut
 
 
-class Fault(Exception):  # noqa: N818 - what went wrong is told to people; it need not be an error of anybody's
+class Fault(Exception):
     """The deployment can't be carried out. The message is the status's description: it says what is wrong and what
     helps, and holds no secret. Reported as `error`."""
 
 
-class Stopped(Exception):  # noqa: N818 - the same
+class Stopped(Exception):
     """The work must end now: somebody cancelled it, its time is up, or this process stops.
 
-    A provider cleans up and lets it pass: the runner reports what has to be reported.
+    A provider cleans up, which may take `grace` seconds, and lets it pass: the runner reports what has to be reported.
     """
+
+    def __init__(self, reason: str = "", grace: float = 10.0) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.grace = grace
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,7 @@ def test_the_partial_indexes_are_what_the_migrations_make(empty: Store) -> None:
         metadata.drop_all(connection)
         metadata.create_all(connection)
     assert _conditions(empty) == migrated
-    assert len(migrated) == 9
+    assert len(migrated) == 11
 
 
 def test_head_is_the_newest_file() -> None:

@@ -187,6 +187,9 @@ def line(deploy: Deploy, step: Step, room_id: str) -> Message | None:
     if step.state == "not_stopped":
         text = ":warning: GitHub did not let me mark the deployment inactive, so whoever deploys may not know."
         return Message(plain(text), [section(text)])
+    if step.state == "not_reported":
+        told = f"GitHub does not let me write the status {code(step.description)}, so this may not be how it stands."
+        return Message(plain(f":warning: {told}"), [section(f":warning: {told}")])
     if step.kind == "merged":
         branch, commit = code(deploy.ref), code(step.actor)
         text = f":twisted_rightwards_arrows: GitHub merged the default branch into {branch}; going on with {commit}"
