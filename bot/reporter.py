@@ -57,8 +57,9 @@ class RunReporter:
         self._stored = 0
         self._left_out = 0
         self._tail = ""
-        self._said = ("", "")
-        self._progressed: datetime | None = None
+        self._said: str | None = None
+        self._next: datetime | None = None  # when the newest status is written
+        self._at_line_start = True
         self.reason = ""  # why it must stop, once it must
 
     # for the provider
@@ -73,12 +74,13 @@ class RunReporter:
     def in_progress(self, description: str = "") -> None:
         description = self._short(description)
         with self._lock:
-            if self._said == (states.IN_PROGRESS, description):
+            if self._said == description:
                 return
             now = self._clock.now()
-            at = max(now, self._progressed + OFTEN) if self._progressed else None
-            self._said = (states.IN_PROGRESS, description)
-            self._progressed = now if at is None else at
+            if self._next is None or now > self._next:  # else one is about to be written, and this goes with it
+                self._next = now if self._next is None else max(now, self._next + OFTEN)
+            at = self._next
+            self._said = description
             with self._store.write() as connection:
                 if runs.look(connection, self._run) == (True, False):
                     runs.report(connection, self._run, states.IN_PROGRESS, description, now, at=at)
@@ -165,7 +167,7 @@ class RunReporter:
                 self._waiting.append(f"\n[… {left_out} characters are left out here …]\n{self._tail}")
                 self._tail, self._left_out = "", 0
             if last_words:
-                self._waiting.append(f"\n[{last_words}]\n" if self._stored or self._waiting else f"[{last_words}]\n")
+                self._waiting.append(f"{'' if self._at_line_start else chr(10)}[{last_words}]\n")
             self._flush()
 
     def flush(self) -> None:
@@ -200,6 +202,7 @@ class RunReporter:
         if not text:
             return
         text = text.replace("\x00", "\ufffd")
+        self._at_line_start = text.endswith("\n")
         room = max(0, KEPT - self._stored - self._size)
         head, rest = text[:room], text[room:]
         if head:

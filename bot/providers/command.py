@@ -200,7 +200,7 @@ class Supervised:
         self._close()
         if code == NOT_STARTED and self._errors.exists():
             raise Fault(self._errors.read_text("utf-8", "replace"))
-        return code if code < 128 or code > 192 else 128 - code
+        return code if code <= 128 or code > 192 else 128 - code
 
     def _end(self, grace: float, reporter: Reporter, decoder: codecs.IncrementalDecoder) -> None:
         """TERM, and KILL after `grace` seconds, to it and all that it started. What it says to that is still heard."""
