@@ -10,6 +10,8 @@ from typing import Any
 
 import structlog
 
+from bot.callbacks import PATH as CALLBACKS
+from bot.callbacks import Callbacks
 from bot.deploys import states
 from bot.deploys.clock import Clock, SystemClock
 from bot.deploys.config import Config
@@ -66,7 +68,16 @@ class Bot:
         links = Links(web_url(settings.github_api_url))
         self.service = Service(store, self.github, self.slack, config, self.clock, self._count_state)
         self.service.public_url = settings.public_url or ""
-        self.runner = Runner(store, self.clock, config, self.github.repository, variables, settings.public_url or "")
+        self.runner = Runner(
+            store,
+            self.clock,
+            config,
+            self.github.repository,
+            variables,
+            settings.public_url or "",
+            seal=settings.github_webhook_secret.get_secret_value(),
+        )
+        self._callbacks = Callbacks(store, self.clock, self.runner.heard, self._counter("callbacks"))
         self._keep_logs = config.logs.keep
         reader = Reader(store, self.github, config, self.clock)
         answers = Answers(self.slack)
@@ -106,6 +117,8 @@ class Bot:
         if scope["type"] != "http":
             return
         route = self._routes.get(scope["path"])
+        if route is None and scope["path"].startswith(CALLBACKS):
+            route = self._callbacks
         if route is None:
             await answer(send, 404, "there is nothing here")
             return

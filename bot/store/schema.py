@@ -263,6 +263,8 @@ runs = sa.Table(
     sa.Column("environment_url", sa.Text, nullable=False),
     sa.Column("outcome", sa.Text, nullable=False),  # the state it ended with; handed_over | cancelled
     sa.Column("finished_at", Moment),
+    sa.Column("callback", sa.String(64)),  # SHA-256 of the token that others report with
+    sa.Column("told", sa.JSON(none_as_null=True)),  # what they reported last
     sa.UniqueConstraint("repository", "deployment_id"),
     sa.Index("ix_runs_deploy", "deploy"),
     sqlite_autoincrement=True,

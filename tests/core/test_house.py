@@ -23,7 +23,16 @@ FLOORS: list[tuple[str, ...]] = [
     ("bot.store",),
     ("bot.service", "bot.reader"),
     ("bot.slack", "bot.github", "bot.providers"),
-    ("bot.worker", "bot.runner", "bot.reporter", "bot.scheduler", "bot.app", "bot.server", "bot.check"),
+    (
+        "bot.worker",
+        "bot.runner",
+        "bot.reporter",
+        "bot.callbacks",
+        "bot.scheduler",
+        "bot.app",
+        "bot.server",
+        "bot.check",
+    ),
     ("bot.playground",),
     ("bot.__main__",),
 ]
