@@ -101,6 +101,8 @@ def forbidden(address: Address, *, allow_private: bool = False) -> str | None:
             return "an IPv4 address in disguise"
         if any(address in tunnel for tunnel in TUNNELS):
             return "the end of a tunnel"
+        if address.is_site_local:
+            return "a reserved address"
         if address in NAT64:
             return forbidden(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF), allow_private=False)
     if address.is_link_local:
@@ -243,7 +245,8 @@ class Exchange:
             if connection.sock is not None:
                 connection.sock.settimeout(SILENCE)
             return connection
-        if isinstance(problem, TimeoutError | urllib3.exceptions.TimeoutError):
+        refused = isinstance(problem, urllib3.exceptions.NewConnectionError)  # which counts as a timeout, too
+        if not refused and isinstance(problem, urllib3.exceptions.TimeoutError):
             raise Unreached("it can't be connected to in time")
         raise Unreached("it can't be connected to")
 
