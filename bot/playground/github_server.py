@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route as Path
 
 from bot.playground.github_account import account_routes
+from bot.playground.github_actions import get as _actions  # noqa: F401  # registers its endpoints
 from bot.playground.github_pages import page
 from bot.playground.github_reading import repository_routes
 from bot.playground.github_rest import (

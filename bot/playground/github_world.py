@@ -23,6 +23,7 @@ FIRST_PERMISSIONS = {
     "pull_requests": "read",
     "repository_hooks": "write",
     "members": "read",
+    "actions": "write",
 }
 
 # Each kind of thing counts from its own number, so that an id used for the wrong kind is never found.
@@ -38,6 +39,7 @@ _FIRST_IDS = {
     "pull": 6_600_001,
     "delivery": 7_700_001,
     "workflow_run": 8_800_001,
+    "job": 9_900_001,
 }
 
 
