@@ -256,6 +256,7 @@ runs = sa.Table(
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("claimed_by", sa.String(64)),
     sa.Column("lease_until", Moment),
+    sa.Column("begun", sa.Boolean, nullable=False),  # a provider was told to do it; before that, nothing has happened
     sa.Column("cancelled", sa.Boolean, nullable=False),
     sa.Column("remembered", sa.JSON, nullable=False),  # what the provider left for a later attempt
     sa.Column("log", sa.String(64), nullable=False),
