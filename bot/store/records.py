@@ -142,8 +142,8 @@ def successes(connection: sa.Connection, app: str, environment: str, *, limit: i
     return [deploy_of(row) for row in connection.execute(query)]
 
 
-def newest_by_rule(connection: sa.Connection, app: str, environment: str, *, ref: str) -> Deploy | None:
-    """The newest deploy there that a rule asked for because of that branch."""
+def by_rule(connection: sa.Connection, app: str, environment: str, *, ref: str, limit: int) -> list[Deploy]:
+    """What rules asked for there because of that branch, the newest commit first."""
     query = (
         sa.select(*COLUMNS)
         .where(
@@ -153,10 +153,10 @@ def newest_by_rule(connection: sa.Connection, app: str, environment: str, *, ref
             deploys.c.cause.in_(BY_BRANCH),
         )
         .order_by(deploys.c.number.desc())
-        .limit(1)
+        .limit(limit)
     )
-    row = connection.execute(query).one_or_none()
-    return deploy_of(row) if row is not None else None
+    found = [deploy_of(row) for row in connection.execute(query)]
+    return sorted(found, key=lambda deploy: deploy.standing, reverse=True)
 
 
 def asked(connection: sa.Connection, app: str, environment: str, ref: str, sha: str, *, since: int) -> Deploy | None:

@@ -115,6 +115,7 @@ deploys = sa.Table(
     sa.Column("login", sa.String(100), nullable=False, server_default=""),  # of whoever a rule asked for
     sa.Column("pull", sa.BigInteger),  # the pull request that led to it
     sa.Column("author", sa.String(100), nullable=False, server_default=""),  # of that pull request
+    sa.Column("rank", sa.Float),  # among the deploys of its branch, where that is not by number
     sa.Column("cause", sa.String(16), nullable=False, server_default=""),  # retry | push | …
     sa.Column("of", sa.BigInteger),  # the deploy that led to it
     sa.Column("undone_by", sa.BigInteger),  # the rollback that took it back
@@ -152,23 +153,32 @@ places = sa.Table(
     sa.Column("environment", sa.String(255), primary_key=True),
 )
 
-# The branches that rules look at, and what was last heard of each.
+# The branches that rules look at, and where a push last set each.
 branches = sa.Table(
     "branches",
     metadata,
     sa.Column("id", Serial, primary_key=True),
     sa.Column("repository", sa.String(255), nullable=False),  # in lower case
     sa.Column("name", sa.Text, nullable=False),
+    sa.Column("heard_sha", sa.String(64), nullable=False),
     sa.Column("heard_at", Moment, nullable=False),
-    sa.Column("heard_sha", sa.String(64), nullable=False, server_default=""),
-    sa.Column("pushed_sha", sa.String(64), nullable=False, server_default=""),
-    sa.Column("pushed_by", sa.String(100), nullable=False, server_default=""),
-    sa.Column("merged_sha", sa.String(64), nullable=False, server_default=""),
-    sa.Column("merged_by", sa.String(100), nullable=False, server_default=""),
-    sa.Column("merged_at", Moment),
-    sa.Column("pull", sa.BigInteger),
-    sa.Column("author", sa.String(100), nullable=False, server_default=""),
     sa.UniqueConstraint("repository", "name"),
+    sqlite_autoincrement=True,
+)
+
+# Pushes and merges that no rule has looked at yet.
+moves = sa.Table(
+    "moves",
+    metadata,
+    sa.Column("id", Serial, primary_key=True),
+    sa.Column("branch", sa.BigInteger, sa.ForeignKey("branches.id"), nullable=False),
+    sa.Column("sha", sa.String(64), nullable=False),
+    sa.Column("merged", sa.Boolean, nullable=False),
+    sa.Column("login", sa.String(100), nullable=False),
+    sa.Column("pull", sa.BigInteger),
+    sa.Column("author", sa.String(100), nullable=False),
+    sa.Column("at", Moment, nullable=False),
+    sa.UniqueConstraint("branch", "sha", "merged"),
     sqlite_autoincrement=True,
 )
 
