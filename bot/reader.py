@@ -159,12 +159,10 @@ class Reader:
         started = [deploy for place in places for deploy in place.under_way if deploy.state != states.HELD]
         with self._store.read() as connection:
             held = [deploy for deploy in gates.held(connection) if deploy.app in apps]
-            votes = {deploy.number: people.votes_now(connection, deploy.number) for deploy in held}
-            own = {
-                deploy.number
-                for deploy in [*held, *started]
-                if deploy.ours and people.person_in(connection, deploy.user_id, deploy.user_name).key == person.key
-            }
+            votes = people.votes_of(connection, [deploy.number for deploy in held])
+            ours = [deploy for deploy in [*held, *started] if deploy.ours]
+            keys = people.keys_in(connection, {deploy.user_id for deploy in ours})
+        own = {deploy.number for deploy in ours if keys[deploy.user_id] == person.key}
         return Overview(
             places=places,
             to_approve=[

@@ -239,6 +239,12 @@ def login_of(connection: sa.Connection, user_id: str) -> str:
     return connection.execute(query).scalar_one_or_none() or ""
 
 
+def logins_of(connection: sa.Connection, user_ids: Iterable[str]) -> dict[str, str]:
+    """The same of many; those that are not known are left out."""
+    query = sa.select(logins.c.user_id, logins.c.login).where(logins.c.user_id.in_(sorted(set(user_ids))))
+    return {row.user_id: row.login for row in connection.execute(query)}
+
+
 def link(connection: sa.Connection, user_id: str, login: str, now: datetime) -> None:
     """Remembers who somebody is at GitHub."""
     statement = insert(connection, logins).values(user_id=user_id, login=login, at=now)
