@@ -22,10 +22,10 @@ CONFIG = "apps:\n" + "".join(
     f"  {app}: {{repository: acme/{app}, environments: {{{', '.join(f'{place}: {{}}' for place in ENVIRONMENTS)}}}}}\n"
     for app in APPS
 )
-YEARS = timedelta(days=3 * 365)
+APART = timedelta(days=3 * 365) / 100_000  # between two deploys: a hundred thousand come together in three years
 PULL_REQUESTS = 1000
 STEPS = 10  # of each deploy's timeline
-HELD = 50  # deploys that wait at this moment
+HELD = 20  # deploys that wait at this moment
 FINDINGS = [{"gate": "approvals", "verdict": "waiting", "code": "approvals", "facts": {}, "again": None}]
 CHANGE = {
     "base": "1" * 40,
@@ -41,7 +41,7 @@ def fill(store: Store, now: datetime, *, size: int = 100_000, events: int = 120_
     """Stores `size` deploys with ten steps of timeline each, a card each, votes; `events` jobs done in the last week, a
     tenth of as many locks and freezes that ended as deploys, a thousand branches, and a timer for each of a thousand.
 
-    Until `now`, over three years; the newest of them are under way or wait.
+    They come as thick as a hundred thousand in the three years until `now`; the newest of them wait.
     """
     with store.write() as connection:
         _insert(connection, deploys, _deploys(now, size))
@@ -71,14 +71,13 @@ def ref_of(number: int) -> str:
 
 
 def _deploys(now: datetime, size: int) -> Iterator[dict[str, Any]]:
-    apart = YEARS / size
     findings, change = json.dumps(FINDINGS), json.dumps(CHANGE)
     for number in range(1, size + 1):
         app = APPS[number % len(APPS)]
         environment = ENVIRONMENTS[number // len(APPS) % len(ENVIRONMENTS)]
         if number % 100 == 5:
             environment = f"pr-{number // 100 % PULL_REQUESTS}"
-        asked_at = now - apart * (size - number)
+        asked_at = now - APART * (size - number)
         held = number > size - HELD
         state = "held" if held else _state(number)
         over = state not in ("created", "held")
@@ -163,7 +162,7 @@ def _ended(table: sa.Table, now: datetime, number: int) -> Iterator[dict[str, An
     """Locks or freezes that somebody ended."""
     extra = {"room": "C0OPS"} if table is locks else {}
     for index in range(number):
-        at = now - YEARS / number * (number - index)
+        at = now - 10 * APART * (number - index)
         yield {
             "source": f"{table.name}:{index}",
             "app": APPS[index % len(APPS)],
