@@ -15,7 +15,8 @@ def upgrade() -> None:
     op.add_column("deploys", sa.Column("login", sa.String(100), nullable=False, server_default=""))
     op.add_column("deploys", sa.Column("pull", sa.BigInteger()))
     op.add_column("deploys", sa.Column("author", sa.String(100), nullable=False, server_default=""))
-    op.create_index("ix_deploys_sha", "deploys", ["sha"])
+    expired = sa.text("state = 'expired'")
+    op.create_index("ix_deploys_expired", "deploys", ["sha"], sqlite_where=expired, postgresql_where=expired)
     op.add_column("deploys", sa.Column("rank", sa.Float()))
     serial = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
     op.create_table(
