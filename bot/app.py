@@ -128,8 +128,11 @@ class Bot:
         """Finishes what is claimed and stores what was received."""
         until = time.monotonic() + STOP_WITHIN
         self._scheduler.stop()
+        self.runner.halt()
         self._intake.close(STOP_WITHIN)  # a database that does not answer keeps nobody from stopping
-        self.runner.stop(STOP_WITHIN - REPORTING)  # the workers are still there to report what that ended
+        self.runner.stop(
+            max(0.0, until - REPORTING - time.monotonic())
+        )  # the workers are still there to report what that ended
         self.workers.stop(max(REPORTING, until - time.monotonic()))
 
     def close(self) -> None:

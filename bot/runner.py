@@ -78,15 +78,19 @@ class Runner:
         self._dispatcher = threading.Thread(target=self._dispatch, name="runner", daemon=True)
         self._dispatcher.start()
 
-    def stop(self, seconds: float) -> None:
-        """Takes no more, and stops what is under way; waits up to `seconds` for its end.
-
-        What may run again is put back. The rest is reported as an error, by the worker that comes to it.
-        """
+    def halt(self) -> None:
+        """Takes no more, and tells what is under way to end."""
         self._stopping.set()
         self._store.bell.ring()
         for _, _, reporter in list(self._under_way.values()):
             reporter.stop()
+
+    def stop(self, seconds: float) -> None:
+        """Halts, and waits up to `seconds` for the end of what is under way.
+
+        What may run again is put back. The rest is reported as an error, by the worker that comes to it.
+        """
+        self.halt()
         deadline = time.monotonic() + seconds
         for thread in [self._dispatcher, *self._threads]:
             if thread is not None:
