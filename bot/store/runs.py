@@ -32,7 +32,8 @@ HEARD, ENDED, UNPROVEN = "heard", "ended", "unproven"  # what becomes of a callb
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One deployment that a provider of ours carries out. `attempts` counts the one under way."""
+    """One deployment that a provider of ours carries out. `attempts` counts the one under way; `begun`: an earlier one
+    has come as far as the provider."""
 
     id: int
     deploy: int
@@ -46,6 +47,7 @@ class Run:
     run_at: datetime
     deadline_at: datetime
     attempts: int
+    begun: bool
     cancelled: bool
     log: str
     payload: Mapping[str, Any] = field(default_factory=dict)
@@ -101,6 +103,7 @@ def begin(connection: sa.Connection, values: dict[str, Any], public_url: str, no
         "created_at": now,
         "run_at": now,
         "attempts": 0,
+        "begun": False,
         "cancelled": False,
         "remembered": {},
         "log": log,
