@@ -250,7 +250,14 @@ def _heard(reporter: Reporter) -> Outcome:
             ended = _passed_on(told, reporter)
             if ended is not None:
                 return ended
-        reporter.wait(POLL)
+        try:
+            reporter.wait(POLL)
+        except Stopped:
+            told = reporter.told()
+            ended = _passed_on(told, reporter) if told is not None and told.state != "in_progress" else None
+            if ended is not None:
+                return ended  # it was acknowledged just before
+            raise
 
 
 def _passed_on(told: Told, reporter: Reporter) -> Outcome | None:

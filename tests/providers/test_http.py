@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
 
+import httpx
 import pytest
 import sqlalchemy as sa
 
+from bot.playground.stage import free_port
 from bot.providers import http
 from bot.store import runs, schema
 from tests.providers.places import carry_out, in_background, newest_card, output, statuses, until
@@ -478,3 +486,33 @@ def test_another_attempt_that_lost_its_memory_of_the_answer(place: Make, receive
     carry_out(world)
     assert statuses(world)[-1][0] == "success"
     assert len({posted.json["delivery"] for posted in receiver.posted}) == 1
+
+
+# The receiver that docs/providers.md shows
+
+
+def test_the_receiver_of_the_docs(place: Make, tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "providers.md").read_text(encoding="utf-8")
+    shown = next(
+        code for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "BaseHTTPRequestHandler" in code
+    )
+    (tmp_path / "receiver.py").write_text(shown)
+    port = free_port()
+    environment = {"HOOK_SECRET": SECRET, "PORT": str(port), "PATH": os.environ["PATH"]}
+    process = subprocess.Popen([sys.executable, str(tmp_path / "receiver.py")], env=environment, stderr=subprocess.PIPE)
+    try:
+        until(lambda: listens(port))
+        assert httpx.post(f"http://127.0.0.1:{port}/", content=b"{}").status_code == 401
+        world = place(url=f"http://127.0.0.1:{port}/")
+        world.clock.moment = datetime.now(UTC)  # it refuses what was sent long ago
+        deploy(world)
+        assert ended(world, in_background(world)) == ("success", "web is out")
+        assert "in_progress: Releasing " in output(world.store)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
