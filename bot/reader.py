@@ -10,12 +10,12 @@ from bot.deploys import policy, states
 from bot.deploys.clock import Clock
 from bot.deploys.config import App, Config
 from bot.deploys.errors import NothingLive, UnknownDeploy, UnknownRef
-from bot.deploys.model import Comparison, Deploy, Freezing, Lock, Person, Step, Vote
+from bot.deploys.model import Comparison, Deploy, Freezing, Lock, Person, Step, Subscription, Vote
 from bot.deploys.nearest import nearest
 from bot.deploys.ports import GitHub
 from bot.service.facts import all_freezes
 from bot.service.people import People
-from bot.store import gates, records
+from bot.store import gates, records, subscriptions
 from bot.store.engine import Store
 
 PAGE = 10  # deploys on one page of history
@@ -93,6 +93,11 @@ class Reader:
     def apps(self, room: str) -> dict[str, App]:
         """The apps that may be spoken of in a room."""
         return {name: app for name, app in self.config.apps.items() if not app.rooms or room in app.rooms}
+
+    def subscriptions(self, room: str) -> list[Subscription]:
+        """What a room is subscribed to."""
+        with self._store.read() as connection:
+            return subscriptions.of_room(connection, room)
 
     def where(self, target: str, room: str) -> list[Place]:
         """Each environment of an app in the config's order; raises UnknownApp and WrongRoom."""

@@ -10,12 +10,12 @@ import sqlalchemy as sa
 
 from bot.deploys import states
 from bot.deploys.clock import Clock
-from bot.deploys.config import Config, Environment
+from bot.deploys.config import Announcement, Config, Environment
 from bot.deploys.errors import NotConfigured
 from bot.deploys.model import Deploy, Problem
 from bot.deploys.ports import Directory, GitHub
 from bot.service.people import People
-from bot.store import gates, jobs, records
+from bot.store import gates, jobs, records, subscriptions
 from bot.store.engine import Store
 
 # Kinds of jobs that the verbs leave behind; `bot/app.py` says who does them.
@@ -138,10 +138,25 @@ class Core:
 
     def _announce(self, connection: sa.Connection, deploy: Deploy) -> None:
         """Gives the deploy a card in the rooms that want to hear of it."""
-        app = self.config.apps.get(deploy.app)
-        for announcement in app.announce if app else ():
+        for announcement in self._announcements(connection, deploy.app):
             if announcement.wants(deploy.environment, deploy.state):
                 records.add_card(connection, deploy.number, announcement.room)
+
+    def _announcements(self, connection: sa.Connection, name: str) -> list[Announcement]:
+        """Who wants to hear of an app: the rooms that the config names, and those that subscribed where they may."""
+        app = self.config.apps.get(name)
+        if app is None:
+            return []
+        subscribed = [
+            Announcement(
+                room=one.room,
+                environments=(one.environment,) if one.environment is not None else (),
+                on=one.states,
+            )
+            for one in subscriptions.of_app(connection, name)
+            if not app.rooms or one.room in app.rooms  # the config may have changed since
+        ]
+        return [*app.announce, *subscribed]
 
     def _refresh(self, connection: sa.Connection, deploy: Deploy) -> None:
         """Asks the outbox to bring the deploy's cards up to date; what is final goes first."""

@@ -250,6 +250,19 @@ cards = sa.Table(
     sa.Column("tries", sa.Integer, nullable=False),  # posts begun, so that one without an answer is looked for
 )
 
+# The rooms that asked to hear of an app; those of the config are in the config.
+subscriptions = sa.Table(
+    "subscriptions",
+    metadata,
+    sa.Column("room", sa.String(64), primary_key=True),
+    sa.Column("app", sa.String(255), primary_key=True),
+    sa.Column("environment", sa.String(255), primary_key=True),  # '': every one
+    sa.Column("states", sa.JSON, nullable=False),  # []: every one
+    sa.Column("user_id", sa.String(64), nullable=False),
+    sa.Column("at", Moment, nullable=False),
+    sa.Index("ix_subscriptions_app", "app"),
+)
+
 # Small facts by name, e.g. which repository's past was read.
 facts = sa.Table(
     "facts",
