@@ -168,7 +168,7 @@ class Reader:
             own = {
                 deploy.number
                 for deploy in [*held, *started]
-                if deploy.ours and people.person_in(connection, deploy.user_id, deploy.user_name).key == person.key
+                if deploy.ours and people.behind(connection, deploy).key == person.key
             }
         return Overview(
             places=places,

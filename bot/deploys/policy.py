@@ -104,6 +104,7 @@ class Facts:
     votes: Sequence[Vote] = ()
     ahead: Sequence[Ahead] = ()
     rollback: bool = False
+    automatic: bool = False  # a rule of the config asks, for the person
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +162,9 @@ def _permission(facts: Facts) -> Finding:
 
 
 def _lock(facts: Facts) -> Finding:
-    """Somebody else's lock keeps it; one's own lets it through."""
-    others = [lock for lock in facts.locks if lock.person != facts.asker.key]
+    """Somebody else's lock keeps it; one's own lets it through, unless it is a rule that asks: who locks an
+    environment does not want their own next push in it."""
+    others = [lock for lock in facts.locks if facts.automatic or lock.person != facts.asker.key]
     if not others:
         own = [lock.as_json() for lock in facts.locks]
         return Finding(LOCK, PASSED, "own" if own else "none", {"locks": own} if own else {})

@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import dropwhile
 
 from bot.deploys import states
-from bot.deploys.config import App
 from bot.deploys.errors import AlreadyAsked, NothingBefore, NothingLive, NotRetriable, PersonError, problem_of
 from bot.deploys.model import PROMOTION, RETRY, ROLLBACK, Asker, Deploy, Wanted
 from bot.service.asking import Asking
@@ -112,11 +111,6 @@ class Again(Asking):
                 for user_id in [deploy.user_id] if deploy.user_id else self.config.admins:
                     self._tell(connection, user_id, "problem", told, f"{source}:{user_id}")
             return None
-
-    def _rooms(self, app: App, environment: str) -> list[str]:
-        """Where what nobody asked for in a room is shown: where the environment is announced, else the app's first."""
-        announced = [item.room for item in app.announce if item.covers(environment)]
-        return announced or list(app.rooms[:1])
 
     def _live(self, app: str, environment: str) -> Deploy:
         """What is live there. Raises NothingLive."""

@@ -22,7 +22,7 @@ from bot.deploys.errors import (
     UnknownRef,
     problem_of,
 )
-from bot.deploys.model import HUMAN, ROLLBACK, Asker, Commit, Deploy, Problem, Wanted
+from bot.deploys.model import ROLLBACK, Asker, Commit, Deploy, Problem, Wanted
 from bot.deploys.nearest import nearest
 from bot.deploys.policy import CLEAR, EXPIRE, LINE, REFUSE, Decision
 from bot.service.core import CHANGE, CREATE
@@ -85,6 +85,8 @@ class Asking(Deciding):
             deploy = records.add_deploy(connection, source, _values(candidate))
             assert deploy is not None, "the place is held, and there was none of this source"
             records.add_card(connection, deploy.number, room)
+            if self._supersede(connection, deploy):
+                decision = self._decided(connection, deploy, environment, outside, fresh=fresh)
             self._settle(connection, deploy, environment, decision)
             change = jobs.new_job(CHANGE, {"deploy": deploy.number}, subject=f"change:{deploy.number}")
             jobs.add(connection, change, self._clock.now())
@@ -150,6 +152,25 @@ class Asking(Deciding):
         if deploy is None or not deploy.ours:
             raise UnknownDeploy(number)
         return deploy
+
+    def _supersede(self, connection: sa.Connection, deploy: Deploy) -> bool:
+        """Of what rules ask for only the newest of a branch goes: the older ones that still wait give way to it.
+
+        False when there was none. The place is held.
+        """
+        older = [
+            other
+            for other in gates.held(connection, places=[(deploy.app, deploy.environment)])
+            if deploy.automatic
+            and other.automatic
+            and other.number < deploy.number
+            and (other.ref, other.task, other.hosts) == (deploy.ref, deploy.task, deploy.hosts)
+            and other.sent_at is None  # else GitHub may have it
+        ]
+        by = Problem("Superseded", {"number": deploy.number, "sha": deploy.sha})
+        for other in older:
+            self._end(connection, self._locked(connection, other.number), states.SUPERSEDED, by)
+        return bool(older)
 
     # deciding
 
@@ -231,14 +252,11 @@ class Asking(Deciding):
             raise
         # Only a branch can be merged into; of a tag or commit the config's wish means nothing.
         merge = environment.auto_merge and not wanted.sha and self._github.branch_head(app.repository, ref) is not None
-        person = self.people.person(asker)
-        unchecked = wanted.force or wanted.cause == ROLLBACK
-        outside = self._outside(environment, app.repository, commit.sha, person, unchecked=unchecked)
         now = self._clock.now()
         candidate = Deploy(
             number=0,
             id=str(uuid.uuid4()),
-            origin=HUMAN,
+            origin=wanted.origin,
             app=name,
             repository=app.repository,
             environment=environment_name,
@@ -252,6 +270,9 @@ class Asking(Deciding):
             subject=commit.subject,
             user_id=asker.id,
             user_name=asker.name,
+            login=asker.login,
+            pull=wanted.pull,
+            author=wanted.author,
             room=room,
             state=states.HELD,
             asked_at=now,
@@ -260,7 +281,7 @@ class Asking(Deciding):
             cause=wanted.cause,
             of=wanted.of,
         )
-        return candidate, environment, outside
+        return candidate, environment, self._outside(environment, candidate, self.people.person(asker))
 
     def _twin(self, connection: sa.Connection, deploy: Deploy) -> Deploy | None:
         return gates.twin(
@@ -289,7 +310,7 @@ class Asking(Deciding):
 
 _STORED = (
     "id origin app repository environment ref sha task hosts forced auto_merge reason subject user_id user_name room"
-    " message_id thread_id state asked_at pinned_at is_default cause of"
+    " login pull author message_id thread_id state asked_at pinned_at is_default cause of"
 ).split()
 
 

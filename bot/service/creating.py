@@ -270,6 +270,7 @@ class Creating(Asking):
             transient_environment=environment.transient_environment,
             description=_description(deploy),
             payload={
+                **({"deploy_user": deploy.author or deploy.user_name} if deploy.pull is not None else {}),
                 "user": deploy.user_name,
                 "room_id": deploy.room,
                 "name": deploy.app,

@@ -11,7 +11,17 @@ import sqlalchemy as sa
 from bot.deploys import states
 from bot.deploys.config import App
 from bot.deploys.errors import PersonError
-from bot.deploys.events import ChecksChanged, Deployment, DeploymentCreated, Event, Pinged, Status, StatusReported
+from bot.deploys.events import (
+    ChecksChanged,
+    Deployment,
+    DeploymentCreated,
+    Event,
+    Pinged,
+    PullRequestChanged,
+    Pushed,
+    Status,
+    StatusReported,
+)
 from bot.deploys.model import ELSEWHERE, ROLLBACK, Deploy
 from bot.service.core import PAST, PROMOTE
 from bot.service.creating import Creating
@@ -37,6 +47,8 @@ class Hearing(Creating):
                     with self._store.write() as connection:
                         for deploy in waiting:
                             self._decide_soon(connection, deploy.number)
+                return None
+            case Pushed() | PullRequestChanged():
                 return None
             case DeploymentCreated(deployment):
                 return self._take_in(deployment, (), announce=True)

@@ -269,7 +269,7 @@ FORMS: tuple[Form, ...] = (
         clauses=(_ALWAYS_IN, _STATES),
         examples=("subscribe web", "subscribe web in production on success,failure"),
         notes=(
-            "What comes to one of the states gets a card here, wherever it was asked for; with none named everything does.",
+            "What comes to one of the states gets a card here, wherever it was asked for; with none named, all does.",
             "Said again for the same app and environment, it replaces what was said before. In a message to me it is "
             "about our conversation.",
         ),

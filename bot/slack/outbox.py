@@ -13,6 +13,7 @@ from bot.deploys.clock import Clock
 from bot.deploys.model import Deploy
 from bot.slack.client import SlackClient, SlackRefused
 from bot.slack.views import card as views
+from bot.slack.views import thread
 from bot.slack.views.text import Links
 from bot.store import gates, records
 from bot.store.engine import Store
@@ -122,7 +123,7 @@ class Outbox:
         with self._store.read() as connection:
             steps = records.steps(connection, deploy.number, after=row.told)
         for step in steps:
-            message = views.line(deploy, step, row.room)
+            message = thread.line(deploy, step, row.room)
             if message is None:
                 continue
             try:

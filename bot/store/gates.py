@@ -236,6 +236,12 @@ def login_of(connection: sa.Connection, user_id: str) -> str:
     return connection.execute(query).scalar_one_or_none() or ""
 
 
+def user_of(connection: sa.Connection, login: str) -> str:
+    """The Slack user who has that login at GitHub, as `login` found it; '' when nobody has."""
+    query = sa.select(logins.c.user_id).where(sa.func.lower(logins.c.login) == login.lower()).order_by(logins.c.at)
+    return connection.execute(query.limit(1)).scalar_one_or_none() or ""
+
+
 def link(connection: sa.Connection, user_id: str, login: str, now: datetime) -> None:
     """Remembers who somebody is at GitHub."""
     statement = insert(connection, logins).values(user_id=user_id, login=login, at=now)

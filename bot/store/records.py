@@ -25,6 +25,8 @@ def add_deploy(connection: sa.Connection, source: str, values: dict[str, Any]) -
         "subject": "",
         "user_id": "",
         "user_name": "",
+        "login": "",
+        "author": "",
         "room": "",
         "message_id": "",
         "thread_id": "",

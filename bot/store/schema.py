@@ -112,7 +112,10 @@ deploys = sa.Table(
     sa.Column("deadline_at", Moment),
     sa.Column("ended_by", sa.String(64), nullable=False, server_default=""),
     sa.Column("is_default", sa.Boolean, nullable=False, server_default=sa.false()),
-    sa.Column("cause", sa.String(16), nullable=False, server_default=""),  # retry | rollback | promotion
+    sa.Column("login", sa.String(100), nullable=False, server_default=""),  # of whoever a rule asked for
+    sa.Column("pull", sa.BigInteger),  # the pull request that led to it
+    sa.Column("author", sa.String(100), nullable=False, server_default=""),  # of that pull request
+    sa.Column("cause", sa.String(16), nullable=False, server_default=""),  # retry | push | …
     sa.Column("of", sa.BigInteger),  # the deploy that led to it
     sa.Column("undone_by", sa.BigInteger),  # the rollback that took it back
     sa.UniqueConstraint("id"),

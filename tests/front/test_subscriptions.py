@@ -112,7 +112,7 @@ def test_leaving(world: World) -> None:
             "web on success,xyz",
             ":no_entry: A deploy has no state `xyz`. There are `asked`, `cancelled`, `created`, `error`, `expired`, "
             "`failure`, `held`, `in_progress`, `inactive`, `lost`, `pending`, `queued`, `refused`, `success`, "
-            "`waiting`.",
+            "`superseded`, `waiting`.",
         ),
         (
             "web on prod",

@@ -244,11 +244,16 @@ _OVER = {
     states.FAILURE: "has failed already",
     states.ERROR: "has ended in an error already",
     states.CANCELLED: "was cancelled already",
+    states.SUPERSEDED: "was superseded already",
     states.REFUSED: "was refused already",
     states.EXPIRED: "was given up already",
     states.INACTIVE: "is over already",
     states.LOST: "is lost from sight",
 }
+
+
+def _superseded(facts: Facts) -> str:
+    return f"#{facts['number']} with the newer {code(short(facts['sha']))} took its place. Nothing was deployed."
 
 
 def _not_waiting(facts: Facts) -> str:
@@ -403,6 +408,7 @@ _WORDS: dict[str, Callable[[Facts], str]] = {
     # Not raised, but kept with a deploy that ended.
     "Ended": _ended,
     "Cancelled": _cancelled,
+    "Superseded": _superseded,
     "WaitedTooLong": _waited_too_long,
     "TimedOut": _timed_out,
 }
