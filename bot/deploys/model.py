@@ -240,6 +240,26 @@ class Subscription:
 
 
 @dataclass(frozen=True, slots=True)
+class RepositoryConfig:
+    """What is known of the file in which a repository says how its app is deployed.
+
+    `text`, `sha` and `blob` are the last good one's, with None before there was one; `broken_blob` is None unless the
+    newest one is broken, and then `broken_sha` is the commit and `faults` are as `config_file.Fault` is stored.
+    """
+
+    app: str
+    repository: str
+    path: str
+    text: str | None
+    sha: str
+    blob: str
+    broken_sha: str
+    broken_blob: str | None
+    faults: Sequence[Mapping[str, Any]]
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """What a deploy brings compared with what was live when it was asked for."""
 

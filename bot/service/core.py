@@ -14,6 +14,7 @@ from bot.deploys.config import Announcement, App, Config, Environment
 from bot.deploys.errors import NotConfigured
 from bot.deploys.model import Deploy, Problem
 from bot.deploys.ports import Directory, GitHub
+from bot.service.configured import Configured
 from bot.service.people import People
 from bot.store import gates, jobs, records, subscriptions
 from bot.store.engine import Store
@@ -24,6 +25,7 @@ PROMOTE = "promote"
 DECIDE, WATCH, STOP = "decide", "watch", "stop"
 LOCK_TIMER = "lock"
 TELL = "tell"
+FILE = "file"
 
 Place = tuple[str, str]
 
@@ -39,7 +41,7 @@ class Core:
         store: Store,
         github: GitHub,
         directory: Directory,
-        config: Config,
+        configured: Configured,
         clock: Clock,
         reached: Callable[[str, str, str], None] | None = None,
     ) -> None:
@@ -47,9 +49,14 @@ class Core:
         self._store = store
         self._github = github
         self._directory = directory
-        self.config = config
+        self._configured = configured
         self._clock = clock
-        self.people = People(store, github, directory, config)
+        self.people = People(store, github, directory, configured)
+
+    @property
+    def config(self) -> Config:
+        """The config as it holds now."""
+        return self._configured.config
 
     def deploy(self, number: int) -> Deploy | None:
         """The deploy of that number."""
@@ -131,6 +138,11 @@ class Core:
     def _tell(self, connection: sa.Connection, user_id: str, what: str, facts: dict[str, Any], key: str) -> None:
         """Leaves word for one person, in the conversation with the bot; once for each `key`."""
         data = {"user": user_id, "what": what, "facts": facts}
+        jobs.add(connection, jobs.new_job(TELL, data, delivery=f"tell:{key}"), self._clock.now())
+
+    def _tell_room(self, connection: sa.Connection, room: str, what: str, facts: dict[str, Any], key: str) -> None:
+        """The same for everyone in a room."""
+        data = {"room": room, "what": what, "facts": facts}
         jobs.add(connection, jobs.new_job(TELL, data, delivery=f"tell:{key}"), self._clock.now())
 
     # cards

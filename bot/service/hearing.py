@@ -23,6 +23,7 @@ from bot.deploys.events import (
     StatusReported,
 )
 from bot.deploys.model import ELSEWHERE, ROLLBACK, Deploy
+from bot.service.configuring import Configuring
 from bot.service.core import PAST, PROMOTE
 from bot.service.creating import Creating
 from bot.store import gates, jobs, records
@@ -30,7 +31,7 @@ from bot.store import gates, jobs, records
 PAST_DEPLOYMENTS = 50  # of each repository, read once so that a new bot knows what is live
 
 
-class Hearing(Creating):
+class Hearing(Creating, Configuring):
     """The verbs `on_event`, `read_past` and `start`."""
 
     def on_event(self, event: Event) -> Deploy | None:
@@ -48,7 +49,10 @@ class Hearing(Creating):
                         for deploy in waiting:
                             self._decide_soon(connection, deploy.number)
                 return None
-            case Pushed() | PullRequestChanged():
+            case Pushed():
+                self._file_pushed(event)
+                return None
+            case PullRequestChanged():
                 return None
             case DeploymentCreated(deployment):
                 return self._take_in(deployment, (), announce=True)
@@ -86,6 +90,7 @@ class Hearing(Creating):
                         priority=jobs.BACKGROUND,
                     )
                     jobs.add(connection, job, now)
+            self._read_files(connection, [name for name, app in self.config.apps.items() if app.config is not None])
             for deploy in gates.held(connection):  # the config may be another one now
                 self._decide_soon(connection, deploy.number)
 

@@ -51,6 +51,13 @@ class Answers:
             log.info("answered_elsewhere", code=refused.code)
             self.alone(said, otherwise or message)
 
+    def in_room(self, room: str, message: Message) -> None:
+        """To everyone in a room, where nobody asked; where Slack does not let the bot write, to nobody."""
+        try:
+            self._slack.post(room, message)
+        except SlackRefused as refused:
+            log.warning("room_closed", code=refused.code, room=room)
+
     def direct(self, user_id: str, message: Message) -> None:
         """In the conversation between a person and the bot."""
         self._slack.post(self._slack.direct_message(user_id), message)

@@ -82,7 +82,8 @@ class Commands:
         place = command.environment or None
         match command.name:
             case "apps":
-                return replies.apps(self._reader.apps(said.room), self._links, self._reader.subscriptions(said.room))
+                here, subscribed = self._reader.apps(said.room), self._reader.subscriptions(said.room)
+                return replies.apps(here, self._links, subscribed, self._reader.repository_configs())
             case "where":
                 return replies.where(self._reader.where(command.target, said.room), self._links)
             case "status":
