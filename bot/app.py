@@ -22,7 +22,20 @@ from bot.reader import Reader
 from bot.scheduler import Scheduler
 from bot.service import Service
 from bot.service.configured import Configured
-from bot.service.core import CARD, CHANGE, CREATE, DECIDE, FILE, LOCK_TIMER, PAST, PROMOTE, STOP, TELL, WATCH
+from bot.service.core import (
+    BRANCH,
+    CARD,
+    CHANGE,
+    CREATE,
+    DECIDE,
+    FILE,
+    LOCK_TIMER,
+    PAST,
+    PROMOTE,
+    STOP,
+    TELL,
+    WATCH,
+)
 from bot.service.linking import LOGIN
 from bot.settings import Settings
 from bot.slack.answers import Answers
@@ -158,6 +171,7 @@ class Bot:
             DECIDE: self._about_deploy(self.service.decide),
             WATCH: self._about_deploy(self.service.watch),
             PROMOTE: self._promote,
+            BRANCH: lambda job: self.service.look_at_branch(job.json()["branch"]),
             STOP: self._about_deploy(self.service.stop),
             CHANGE: self._about_deploy(self.service.describe_change),
         }

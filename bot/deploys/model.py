@@ -12,7 +12,8 @@ from bot.deploys import states
 HUMAN = "slack"  # origin of a deploy that a person asked this bot for
 RULE = "rule"  # origin of a deploy that a rule of the config asked for; nobody was there to be told no
 RETRY, ROLLBACK, PROMOTION = "retry", "rollback", "promotion"  # causes of a deploy that another one led to
-PUSH, GREEN, MERGE = "push", "green", "merge"  # causes of a deploy that a branch led to
+PUSH, GREEN, MERGE = "push", "green", "merge"  # causes of a deploy that a branch or a tag led to
+BY_BRANCH = (PUSH, GREEN, MERGE)
 PREVIEW, SCHEDULE = "preview", "schedule"  # that a pull request led to, and that the time did
 ELSEWHERE = "github"  # origin of a deploy that somebody created at GitHub without this bot
 
@@ -131,13 +132,15 @@ class Vote:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """One commit. `subject` is the first line of its message; `author` a GitHub login, else a name."""
+    """One commit. `subject` is the first line of its message; `author` a GitHub login, else a name: whoever made it
+    could write any."""
 
     sha: str
     subject: str = ""
     author: str = ""
     url: str = ""
     parents: tuple[str, ...] = ()
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,11 +27,13 @@ from bot.deploys.config_file import (
 from bot.deploys.nearest import nearest
 from bot.deploys.ports import RepositoryFile
 
-APP_KEYS = frozenset({"default_ref", "environments", "payload", "previews"})
+APP_KEYS = frozenset({"default_ref", "environments", "payload"})
 ENVIRONMENT_KEYS = frozenset(
     "after aliases auto_deploy freezes max_wait production_environment promote_from required_contexts timeout"
     " transient_environment when_busy when_frozen when_locked when_red".split()
 )
+# A rule's deploys pass the gate of permission, since whoever wrote the rule has said so.
+_RULES = ("auto_deploy", "promote_from")
 DEEPEST = 20  # of one thing in another; what is nested without end takes YAML's reader minutes
 _HOLDS = "must hold keys and values ({} for none)"
 _LACKS = {
@@ -74,7 +76,7 @@ def _filled_in(app: App, raw: Any, node: yaml.Node | None) -> App:
         except ValidationError as error:
             faults = [fault_of(item, lines) for item in error.errors()]
         else:
-            faults = list(contradictions_in(filled, (), lines))
+            faults = [*contradictions_in(filled, (), lines), *_past_permission(app, filled, lines)]
     if faults:
         raise ConfigError(sorted(faults, key=lambda fault: fault.line))
     return filled
@@ -126,6 +128,30 @@ def _not_for_it(app: App, raw: Any) -> Iterator[tuple[tuple[str, ...], str]]:
             for key in found:
                 if str(key) not in ENVIRONMENT_KEYS:
                     yield (*place, str(key)), _no_key(str(key), ENVIRONMENT_KEYS, set(Environment.model_fields))
+
+
+def _past_permission(app: App, filled: App, lines: dict[tuple[str, ...], int]) -> Iterator[Fault]:
+    """The rules of the file that would let something into an environment which not everybody may deploy to."""
+    for name, own in app.environments.items():
+        reached, further = set[str](), [name]
+        while further:
+            here = further.pop()
+            reached.add(here)
+            further += [to for to, found in filled.environments.items() if found.promote_from == here]
+            further = [to for to in further if to not in reached]  # circles are told of as such
+        guarded = [to for to in app.environments if to in reached and _guarded(app.environments[to])]
+        for key in _RULES if guarded else ():
+            if key not in own.model_fields_set and getattr(filled.environments[name], key):
+                place = ("environments", name, key)
+                words = (
+                    f"would start deploys to {guarded[0]} past its `deployers` and `permission`; only the bot's own "
+                    "config can set that"
+                )
+                yield Fault(".".join(place), words, lines.get(place, 0))
+
+
+def _guarded(environment: Environment) -> bool:
+    return bool(environment.deployers) or environment.permission is not None
 
 
 def _no_key(key: str, allowed: frozenset[str], known: set[str]) -> str:

@@ -72,6 +72,9 @@ class Asking(Deciding):
             if known is not None:  # another worker took the same command in while GitHub was asked
                 return known
             twin = self._twin(connection, candidate)
+            if twin is not None and candidate.automatic:
+                self._supersede(connection, candidate, twin)
+                return twin  # somebody was quicker than the rule
             if twin is not None:
                 raise AlreadyAsked(twin.app, twin.environment, twin.number, twin.state, twin.room)
             decision = self._decided(connection, candidate, environment, outside, fresh=fresh)
@@ -85,12 +88,33 @@ class Asking(Deciding):
             deploy = records.add_deploy(connection, source, _values(candidate))
             assert deploy is not None, "the place is held, and there was none of this source"
             records.add_card(connection, deploy.number, room)
-            if self._supersede(connection, deploy):
+            if self._supersede(connection, deploy, deploy):
                 decision = self._decided(connection, deploy, environment, outside, fresh=fresh)
             self._settle(connection, deploy, environment, decision)
             change = jobs.new_job(CHANGE, {"deploy": deploy.number}, subject=f"change:{deploy.number}")
             jobs.add(connection, change, self._clock.now())
             return self._show(connection, deploy.number)
+
+    def _by_rule(self, environment: str, wish: Wanted, asker: Asker, *, source: str, room: str = "") -> Deploy | None:
+        """Asks for what a rule wants, in the room named, else in those of the environment.
+
+        None when there is nowhere to show it, for what nobody sees nobody asked for, and when it can't be: whoever
+        it is for is told, else the admins. Raises TryLater while GitHub can't be asked.
+        """
+        _, app, _ = self.config.target(wish.target)
+        room = room or next(iter(self._rooms(app, environment)), "")
+        if not room:
+            return None
+        try:
+            return self.request(wish, asker, room=room, source=source, fresh=False)
+        except AlreadyAsked:
+            return None  # somebody was quicker
+        except PersonError as error:
+            with self._store.write() as connection:
+                told = problem_of(error).as_json()
+                for user_id in [asker.id] if asker.id else self.config.admins:
+                    self._tell(connection, user_id, "problem", told, f"{source}:{user_id}")
+            return None
 
     def foresee(self, wanted: Wanted, asker: Asker, *, room: str) -> Foreseen:
         """What every gate would say now; nothing is stored. Raises as `request` does, except NotAllowed."""
@@ -153,23 +177,22 @@ class Asking(Deciding):
             raise UnknownDeploy(number)
         return deploy
 
-    def _supersede(self, connection: sa.Connection, deploy: Deploy) -> bool:
-        """Of what rules ask for only the newest of a branch goes: the older ones that still wait give way to it.
-
-        False when there was none. The place is held.
+    def _supersede(self, connection: sa.Connection, newest: Deploy, by: Deploy) -> bool:
+        """Of what rules ask for only the newest of a branch goes: the others that still wait give way to `by`, which
+        puts it there. False when there was none. The place is held.
         """
         older = [
             other
-            for other in gates.held(connection, places=[(deploy.app, deploy.environment)])
-            if deploy.automatic
+            for other in gates.held(connection, places=[(newest.app, newest.environment)])
+            if newest.automatic
             and other.automatic
-            and other.number < deploy.number
-            and (other.ref, other.task, other.hosts) == (deploy.ref, deploy.task, deploy.hosts)
+            and other.number != by.number
+            and (other.ref, other.task, other.hosts) == (newest.ref, newest.task, newest.hosts)
             and other.sent_at is None  # else GitHub may have it
         ]
-        by = Problem("Superseded", {"number": deploy.number, "sha": deploy.sha})
+        problem = Problem("Superseded", {"number": by.number, "sha": by.sha})
         for other in older:
-            self._end(connection, self._locked(connection, other.number), states.SUPERSEDED, by)
+            self._end(connection, self._locked(connection, other.number), states.SUPERSEDED, problem)
         return bool(older)
 
     # deciding

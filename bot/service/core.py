@@ -22,6 +22,7 @@ from bot.store.engine import Store
 # Kinds of jobs that the verbs leave behind; `bot/app.py` says who does them.
 CARD, CREATE, CHANGE, PAST = "card", "create", "change", "past"
 PROMOTE = "promote"
+BRANCH = "branch"
 DECIDE, WATCH, STOP = "decide", "watch", "stop"
 LOCK_TIMER = "lock"
 TELL = "tell"

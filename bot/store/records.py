@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bot.deploys import states
-from bot.deploys.model import Change, Deploy, Problem, Step
+from bot.deploys.model import BY_BRANCH, Change, Deploy, Problem, Step
 from bot.store.schema import cards, deploys, facts, timeline
 
 COLUMNS = [column for column in deploys.c if column.name != "source"]
@@ -138,6 +138,54 @@ def successes(connection: sa.Connection, app: str, environment: str, *, limit: i
         )
         .order_by(deploys.c.finished_at.desc(), deploys.c.number.desc())
         .limit(limit)
+    )
+    return [deploy_of(row) for row in connection.execute(query)]
+
+
+def newest_by_rule(connection: sa.Connection, app: str, environment: str, *, ref: str) -> Deploy | None:
+    """The newest deploy there that a rule asked for because of that branch."""
+    query = (
+        sa.select(*COLUMNS)
+        .where(
+            deploys.c.app == app,
+            deploys.c.environment == environment,
+            deploys.c.ref == ref,
+            deploys.c.cause.in_(BY_BRANCH),
+        )
+        .order_by(deploys.c.number.desc())
+        .limit(1)
+    )
+    row = connection.execute(query).one_or_none()
+    return deploy_of(row) if row is not None else None
+
+
+def asked(connection: sa.Connection, app: str, environment: str, ref: str, sha: str, *, since: int) -> Deploy | None:
+    """The newest deploy of that ref and commit to the whole environment, from number `since` on."""
+    query = (
+        sa.select(*COLUMNS)
+        .where(
+            deploys.c.app == app,
+            deploys.c.environment == environment,
+            deploys.c.number >= since,
+            deploys.c.ref == ref,
+            deploys.c.sha == sha,
+            deploys.c.task == "deploy",
+            deploys.c.hosts == "",
+        )
+        .order_by(deploys.c.number.desc())
+        .limit(1)
+    )
+    row = connection.execute(query).one_or_none()
+    return deploy_of(row) if row is not None else None
+
+
+def expired(connection: sa.Connection, repository: str, sha: str, *, cause: str) -> list[Deploy]:
+    """Deploys of a commit that were asked for because of `cause` and given up since they waited too long."""
+    query = sa.select(*COLUMNS).where(
+        deploys.c.sha == sha,
+        deploys.c.cause == cause,
+        deploys.c.state == states.EXPIRED,
+        sa.func.lower(deploys.c.repository) == repository.lower(),
     )
     return [deploy_of(row) for row in connection.execute(query)]
 

@@ -124,6 +124,7 @@ deploys = sa.Table(
     sa.UniqueConstraint("repository", "deployment_id"),
     sa.Index("ix_deploys_place", "app", "environment", "number"),
     sa.Index("ix_deploys_app", "app", "number"),
+    sa.Index("ix_deploys_sha", "sha"),
     sqlite_autoincrement=True,
 )
 _live = deploys.c.state == "success"
@@ -149,6 +150,26 @@ places = sa.Table(
     metadata,
     sa.Column("app", sa.String(255), primary_key=True),
     sa.Column("environment", sa.String(255), primary_key=True),
+)
+
+# The branches that rules look at, and what was last heard of each.
+branches = sa.Table(
+    "branches",
+    metadata,
+    sa.Column("id", Serial, primary_key=True),
+    sa.Column("repository", sa.String(255), nullable=False),  # in lower case
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("heard_at", Moment, nullable=False),
+    sa.Column("heard_sha", sa.String(64), nullable=False, server_default=""),
+    sa.Column("pushed_sha", sa.String(64), nullable=False, server_default=""),
+    sa.Column("pushed_by", sa.String(100), nullable=False, server_default=""),
+    sa.Column("merged_sha", sa.String(64), nullable=False, server_default=""),
+    sa.Column("merged_by", sa.String(100), nullable=False, server_default=""),
+    sa.Column("merged_at", Moment),
+    sa.Column("pull", sa.BigInteger),
+    sa.Column("author", sa.String(100), nullable=False, server_default=""),
+    sa.UniqueConstraint("repository", "name"),
+    sqlite_autoincrement=True,
 )
 
 # Who agreed to what, and what the config asked for then. Rows are added and never changed.

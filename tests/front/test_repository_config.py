@@ -219,6 +219,52 @@ def test_hostile_and_mistaken_files(world: World, text: str | bytes, fault: str)
     assert holds(world, "stg")
 
 
+GUARDED = """
+admins: [U0CAL]
+apps:
+  web:
+    repository: acme/web
+    config: .github/shipbot.yml
+    rooms: [C0OPS]
+    environments:
+      open: {required_contexts: []}
+      canary: {}
+      production: {deployers: [U0CAL], promote_from: canary}
+"""
+PAST = "would start deploys to production past its ʼdeployersʼ and ʼpermissionʼ; only the bot's own config can set that"
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("environments: {production: {auto_deploy: [{on: push, branch: main}]}}", "production.auto_deploy"),
+        ("environments: {canary: {auto_deploy: [{on: push, branch: main}]}}", "canary.auto_deploy"),
+        ("environments: {canary: {promote_from: open}}", "canary.promote_from"),
+    ],
+)
+def test_rules_lead_nowhere_that_not_everybody_may_deploy_to(
+    make_world: Callable[..., World], text: str, place: str
+) -> None:
+    """A rule's deploys ask for nobody's permission, so whoever may push could grant themselves what they lack."""
+    world = make_world(config=GUARDED)
+    write(world, text)
+    assert f"line 1: environments.{place}: {PAST}" in newest(world)
+    world.github.push("acme/web", "main", "Ship it")
+    world.deliver()
+    assert world.github.deployments("acme/web") == []
+
+
+def test_a_rule_of_the_file_where_anybody_may_deploy(make_world: Callable[..., World]) -> None:
+    world = make_world(config=GUARDED)
+    write(world, "environments: {open: {auto_deploy: [{on: push, branch: main}]}}")
+    assert "is good again" in newest(world)
+    world.restart()
+    sha = world.github.push("acme/web", "main", "Ship it")
+    world.deliver()
+    world.advance(minutes=1)
+    assert [made["sha"] for made in world.github.deployments("acme/web")] == [sha]
+
+
 def test_a_folder_in_its_place(world: World) -> None:
     write(world, "x", path=f"{PATH}/inner.yml")
     world.restart()

@@ -253,7 +253,8 @@ _OVER = {
 
 
 def _superseded(facts: Facts) -> str:
-    return f"#{facts['number']} with the newer {code(short(facts['sha']))} took its place. Nothing was deployed."
+    sha = code(short(facts["sha"]))
+    return f"Its branch is at {sha} now, which #{facts['number']} deploys. Nothing of this one was deployed."
 
 
 def _not_waiting(facts: Facts) -> str:

@@ -55,7 +55,7 @@ def line(deploy: Deploy, step: Step, room_id: str) -> Message | None:
         text = f"{mark} {code(step.state)} came in late and changes nothing{by}"
         if step.state == states.INACTIVE:
             text = f"{mark} No longer live: GitHub marks it inactive{by}"
-    elif states.is_final(step.state) and deploy.ours:
+    elif states.is_final(step.state) and deploy.ours and (deploy.user_id or deploy.user_name):
         text = f"{text} · {person(deploy.user_id, deploy.user_name)}"
     found = [link(url, label) for url, label in addresses(step.log_url, step.environment_url) if is_address(url, LINK)]
     text = " · ".join([text, *found])
