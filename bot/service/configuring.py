@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,6 +21,7 @@ from bot.store import repository_configs as rows
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 MOST_FAULTS = 20  # of one file that are kept
+LONGEST = 300  # characters of each; a key may be as long as the file
 
 
 class Configuring(Core):
@@ -47,7 +47,10 @@ class Configuring(Core):
         try:
             filled_in(app, file)
         except ConfigError as error:
-            faults = [dataclasses.asdict(fault) for fault in error.faults[:MOST_FAULTS]]
+            faults = [
+                {"path": fault.path[:LONGEST], "message": fault.message[:LONGEST], "line": fault.line}
+                for fault in error.faults[:MOST_FAULTS]
+            ]
         with self._store.write() as connection:
             row = rows.held(connection, name, app.repository, app.config)
             sha = head.sha if head is not None else ""

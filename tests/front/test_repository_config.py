@@ -196,6 +196,7 @@ POWER = "only the bot's own config can set that"
         ("environments: 7", "line 1: environments: must hold keys and values"),
         ("default_ref: [main]", "line 1: default_ref: must be text"),
         ("default_ref: main\ndefault_ref: topic", "line 2: default_ref: is there twice"),
+        ("? " + "x" * 60000 + "\n: 1", "line 1: " + "x" * 250),
         ("1: x", "line 1: 1: no such key"),
         ("{", "line 1: not YAML"),
         (b"\xff\xfe\x00", "is not UTF-8 text"),
