@@ -188,6 +188,7 @@ class Wanted:
 
     `sha`: just that commit, whatever its ref has become. `cause` and `of`: why, where another deploy led to it.
     `origin`: HUMAN or RULE. `pull` and `author`: the pull request that led to it, and the login of who wrote it.
+    `rank`: see `Deploy.standing`.
     """
 
     target: str
@@ -202,6 +203,7 @@ class Wanted:
     origin: str = HUMAN
     pull: int | None = None
     author: str = ""
+    rank: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,6 +323,7 @@ class Deploy:
     login: str = ""  # at GitHub, of whoever a rule asked for
     pull: int | None = None  # the pull request that led to it
     author: str = ""  # the login of who wrote that pull request
+    rank: float | None = None  # where it stands among those of its branch, when not by its number
     cause: str = ""  # why, where it was no person's own idea: RETRY, PUSH, …
     of: int | None = None  # the deploy that it tries again, takes back or carries on
     undone_by: int | None = None  # the rollback that took it back
@@ -338,6 +341,11 @@ class Deploy:
     def unchecked(self) -> bool:
         """Whether checks and order are skipped: it was forced, or goes back to what ran there before."""
         return self.forced or self.cause == ROLLBACK
+
+    @property
+    def standing(self) -> float:
+        """What orders the deploys that rules asked for because of one branch: the newer its commit, the more."""
+        return self.number if self.rank is None else self.rank
 
     @property
     def automatic(self) -> bool:

@@ -216,6 +216,11 @@ def _looked_at(required: Sequence[str] | None, reported: Sequence[Check]) -> lis
     return [known.get(name, Check(name, "missing")) for name in (sorted(known) if required is None else required)]
 
 
+def checked(findings: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether stored findings say that the checks let it through."""
+    return any(item["gate"] == CHECKS and item["verdict"] == PASSED for item in findings)
+
+
 def is_green(environment: Environment, reported: Sequence[Check], *, some: bool) -> bool:
     """Whether all that count are green. `some`: there must be one."""
     found = _looked_at(environment.required_contexts, reported)

@@ -73,7 +73,7 @@ class Asking(Deciding):
                 return known
             twin = self._twin(connection, candidate)
             if twin is not None and candidate.automatic:
-                self._supersede(connection, candidate, twin)
+                self._supersede(connection, _kind(candidate), candidate.rank, twin)
                 return twin  # somebody was quicker than the rule
             if twin is not None:
                 raise AlreadyAsked(twin.app, twin.environment, twin.number, twin.state, twin.room)
@@ -88,7 +88,7 @@ class Asking(Deciding):
             deploy = records.add_deploy(connection, source, _values(candidate))
             assert deploy is not None, "the place is held, and there was none of this source"
             records.add_card(connection, deploy.number, room)
-            if self._supersede(connection, deploy, deploy):
+            if self._give_way(connection, deploy, decision):
                 decision = self._decided(connection, deploy, environment, outside, fresh=fresh)
             self._settle(connection, deploy, environment, decision)
             change = jobs.new_job(CHANGE, {"deploy": deploy.number}, subject=f"change:{deploy.number}")
@@ -143,6 +143,8 @@ class Asking(Deciding):
             if deploy.state != states.HELD:
                 return
             decision = self._decided(connection, deploy, environment, outside, fresh=False)
+            if self._give_way(connection, deploy, decision):
+                decision = self._decided(connection, deploy, environment, outside, fresh=False)
             if self._settle(connection, deploy, environment, decision):
                 self._show(connection, number)
 
@@ -177,17 +179,28 @@ class Asking(Deciding):
             raise UnknownDeploy(number)
         return deploy
 
-    def _supersede(self, connection: sa.Connection, newest: Deploy, by: Deploy) -> bool:
-        """Of what rules ask for only the newest of a branch goes: the others that still wait give way to `by`, which
-        puts it there. False when there was none. The place is held.
+    def _give_way(self, connection: sa.Connection, deploy: Deploy, decision: Decision) -> bool:
+        """Of what rules ask for only the newest of a branch goes, so those that stand below it and still wait end.
+
+        Not before its checks are green: else a branch that moves faster than they run would never be deployed.
+        """
+        if not deploy.automatic or any(item.gate == policy.CHECKS for item in decision.of(policy.WAITING)):
+            return False
+        return self._supersede(connection, _kind(deploy), deploy.standing, deploy)
+
+    def _supersede(
+        self, connection: sa.Connection, of: tuple[str, str, str, str, str], below: float | None, by: Deploy
+    ) -> bool:
+        """What rules asked for `of` an app, environment, ref, task and hosts and what still waits gives way to `by`,
+        where it stands `below` that (None: whatever). False when there was none. The place is held.
         """
         older = [
             other
-            for other in gates.held(connection, places=[(newest.app, newest.environment)])
-            if newest.automatic
-            and other.automatic
+            for other in gates.held(connection, places=[of[:2]])
+            if other.automatic
             and other.number != by.number
-            and (other.ref, other.task, other.hosts) == (newest.ref, newest.task, newest.hosts)
+            and (below is None or other.standing < below)
+            and _kind(other) == of
             and other.sent_at is None  # else GitHub may have it
         ]
         problem = Problem("Superseded", {"number": by.number, "sha": by.sha})
@@ -296,6 +309,7 @@ class Asking(Deciding):
             login=asker.login,
             pull=wanted.pull,
             author=wanted.author,
+            rank=wanted.rank,
             room=room,
             state=states.HELD,
             asked_at=now,
@@ -333,12 +347,16 @@ class Asking(Deciding):
 
 _STORED = (
     "id origin app repository environment ref sha task hosts forced auto_merge reason subject user_id user_name room"
-    " login pull author message_id thread_id state asked_at pinned_at is_default cause of"
+    " login pull author rank message_id thread_id state asked_at pinned_at is_default cause of"
 ).split()
 
 
 def _values(deploy: Deploy) -> dict[str, Any]:
     return {name: getattr(deploy, name) for name in _STORED}
+
+
+def _kind(deploy: Deploy) -> tuple[str, str, str, str, str]:
+    return deploy.app, deploy.environment, deploy.ref, deploy.task, deploy.hosts
 
 
 def again(deploy: Deploy) -> str:

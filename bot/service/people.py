@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import sqlalchemy as sa
@@ -55,14 +55,25 @@ class People:
                 user_id = gates.user_of(connection, login)
         return Asker(user_id, login, login)
 
+    def keys_in(self, connection: sa.Connection, user_ids: Collection[str]) -> dict[str, str]:
+        """Person.key of each of those Slack users, as they are linked now."""
+        logins = {**gates.logins_of(connection, user_ids), **self._config.users} if user_ids else {}
+        return {user_id: Person(user_id, login=logins.get(user_id, "")).key for user_id in user_ids}
+
     def votes_now(self, connection: sa.Connection, number: int) -> list[Vote]:
         """What was said about a deploy, each voice that of the person as they are linked now."""
-        votes = gates.votes_on(connection, [number])[number]
-        return [replace(vote, person=self.person_in(connection, vote.user_id).key) for vote in votes]
+        return self.votes_of(connection, [number])[number]
+
+    def votes_of(self, connection: sa.Connection, numbers: Sequence[int]) -> dict[int, list[Vote]]:
+        """The same of many deploys."""
+        votes = gates.votes_on(connection, numbers)
+        keys = self.keys_in(connection, {vote.user_id for said in votes.values() for vote in said})
+        return {number: [replace(vote, person=keys[vote.user_id]) for vote in said] for number, said in votes.items()}
 
     def locks_now(self, connection: sa.Connection, locks: Sequence[Lock]) -> list[Lock]:
         """Locks, each that of the person as they are linked now."""
-        return [replace(lock, person=self.person_in(connection, lock.user_id).key) for lock in locks]
+        keys = self.keys_in(connection, {lock.user_id for lock in locks})
+        return [replace(lock, person=keys[lock.user_id]) for lock in locks]
 
     def admin(self, person: Person) -> bool:
         return person.id in self._configured.config.admins
