@@ -57,7 +57,7 @@ class People:
 
     def keys_in(self, connection: sa.Connection, user_ids: Collection[str]) -> dict[str, str]:
         """Person.key of each of those Slack users, as they are linked now."""
-        logins = {**gates.logins_of(connection, user_ids), **self._config.users} if user_ids else {}
+        logins = {**gates.logins_of(connection, user_ids), **self._configured.config.users} if user_ids else {}
         return {user_id: Person(user_id, login=logins.get(user_id, "")).key for user_id in user_ids}
 
     def votes_now(self, connection: sa.Connection, number: int) -> list[Vote]:
