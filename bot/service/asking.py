@@ -267,10 +267,9 @@ class Asking(Deciding):
         """A deploy through a freeze is announced wherever the app is spoken of."""
         if not any(item.code == "overridden" for item in decision.findings):
             return
-        app = self.config.apps[deploy.app]
         told = {"actor": deploy.user_id, "description": deploy.reason}
         records.add_step(connection, deploy.number, "overridden", "freeze", self._clock.now(), **told)
-        for announcement in app.announce:
+        for announcement in self._announcements(connection, deploy.app):
             if announcement.covers(deploy.environment):
                 records.add_card(connection, deploy.number, announcement.room)
 

@@ -11,6 +11,7 @@ from bot.deploys.errors import PersonError, TryLater, problem_of
 from bot.deploys.model import Problem, short
 from bot.deploys.policy import REFUSED, WAITING, Finding
 from bot.slack.views.findings import ended, locked, refusal, said, standing
+from bot.slack.views.subscriptions import ERRORS
 from bot.slack.views.text import (
     capital,
     clock_time,
@@ -400,6 +401,7 @@ _WORDS: dict[str, Callable[[Facts], str]] = {
     "AlreadyFrozen": _already_frozen,
     "NotFrozen": _not_frozen,
     "UnknownTime": _unknown_time,
+    **ERRORS,
     "TooLate": _too_late,
     "AskedTooLate": _asked_too_late,
     "Unavailable": _unavailable,
