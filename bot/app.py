@@ -84,7 +84,7 @@ class Bot:
         self._clicks = Clicks(self.service, reader, answers, links, self.clock, self._in_view)
         self._home = Home(self.service, reader, self.slack, answers, links, self.clock, self._form, self._clicks.act)
         self._conversation = Conversation(self.service, commands, answers, self.clock, self._form)
-        self._outbox = Outbox(store, self.slack, links, self.clock)
+        self._outbox = Outbox(store, self.slack, links, self.clock, self.service.onward)
         self._intake = Intake(store, self.clock)
         self.workers = Workers(store, self.clock, self.metrics, self._handlers(), self._apologise, self._intake.pressed)
         self._scheduler = Scheduler(store.bell.ring, self._sweep)
