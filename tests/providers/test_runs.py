@@ -6,13 +6,14 @@ import contextlib
 import re
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from bot import reporter
-from bot.store import runs
+from bot.store import logs, runs
 from tests.front.chat import deliver_altered
 from tests.front.chat import thread as thread_lines
 from tests.providers.places import (
@@ -325,3 +326,29 @@ def test_the_provider_is_taken_out_of_the_config(make_place: Make, tmp_path: Pat
     world.restart()
     carry_out(world)
     assert statuses(world)[-1] == ("error", "The config has no provider for web in production any more.")
+
+
+# Logs
+
+
+def test_a_log_is_kept_for_as_long_as_the_config_says(make_place: Make, tmp_path: Path) -> None:
+    world = make_place(local(tmp_path))
+    program(tmp_path, "#!/bin/sh\necho ran\n")
+    world.say("U0ANA", "/deploy web/topic to production")
+    carry_out(world)
+    with world.store.read() as connection:
+        run = runs.of_deploy(connection, 1)
+        assert run is not None
+        assert logs.tail(connection, run.log, 2) == "ran\n[success]"
+        [first, second] = logs.read(connection, run.log)
+        assert logs.read(connection, run.log, after=first.seq) == [second]
+        found = logs.find(connection, run.log)
+        assert found is not None
+        assert (found.deploy, found.chunks, found.size) == (1, 2, len("ran\n[success]\n"))
+        assert found.ended_at == run.finished_at
+    for days, kept in ((29, True), (2, False)):
+        world.clock.moment += timedelta(days=days)
+        world.bot._sweep()
+        with world.store.read() as connection:
+            assert (logs.find(connection, run.log) is not None) == kept
+            assert bool(logs.read(connection, run.log)) == kept
