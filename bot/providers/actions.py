@@ -35,7 +35,8 @@ KNOWN = ("sha", "environment", "ref", "task", "number", "deployment_id", "app", 
 MARK = "shipbot"  # an input that a workflow may declare, to be told apart by
 NAMES_MARK = re.compile(r"\$\{\{[^}]*\binputs\.shipbot\b[^}]*\}\}")
 MOST_INPUTS = 25  # GitHub's limit
-LARGEST_FILE = 500_000  # bytes of a workflow that is read
+LARGEST_FILE = 65_536  # characters of a workflow that is read
+DEEPEST = 20  # of one thing in another in it
 APPEARS = 60.0  # seconds in which a run that GitHub took on must be there
 LOST = 20.0  # the same for one that it may have taken on: after that it is asked again
 POLL = 3.0  # seconds between looks for it
@@ -208,11 +209,11 @@ class _Dispatch:
         return {"mark": f"shipbot-{self._work.deployment_id}", "shown": shown}
 
     def _workflow(self) -> dict[Any, Any]:
-        """What its file says; nothing where that can't be read: GitHub will say what is wrong with it."""
+        """What its file says; nothing where that can't be read, or not safely: GitHub will say what is wrong."""
         try:
             path = self._work.github.ask("GET", self._path)["path"]
             text = following.text_of(self._work.github.ask("GET", f"contents/{quote(path)}?ref={self._work.sha}"))
-            read = yaml.safe_load(text) if len(text) <= LARGEST_FILE else None
+            read = yaml.safe_load(text) if _is_plain(text) else None
         except (PersonError, yaml.YAMLError, ValueError, KeyError, TypeError, RecursionError):
             return {}
         return read if isinstance(read, dict) else {}
@@ -262,3 +263,15 @@ class _Dispatch:
 
     def _runs(self, query: str) -> list[dict[str, Any]]:
         return list(self._work.github.ask("GET", f"{self._path}/runs?{query}")["workflow_runs"])
+
+
+def _is_plain(text: str) -> bool:
+    """Whether YAML is read in no time: whoever may write to the repository wrote it."""
+    if len(text) > LARGEST_FILE:
+        return False
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST or isinstance(event, yaml.AliasEvent):  # a few of these stand for more than memory holds
+            return False
+    return True

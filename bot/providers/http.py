@@ -148,9 +148,9 @@ class _Sending:
     def send(self) -> Outcome | None:
         """How it ended; None when it was taken and goes on. Raises Fault when it can't be sent there."""
         attempt, wait = 0, FIRST_WAIT
+        self._reporter.in_progress(f"Telling {self._place.shown}")
         while True:
             attempt += 1
-            self._reporter.in_progress(f"Telling {self._place.shown}")
             answered, again = None, None
             try:
                 answered = self._exchange(attempt)

@@ -205,6 +205,9 @@ class Exchange:
 
     def _exchange(self) -> Answered:
         connection = self._connected(resolved(self._place, allow_private=self._allow_private))
+        with self._lock:
+            if self._given_up:
+                raise Unreached("it was given up")
         connection.request(
             "POST",
             self._place.path,

@@ -536,3 +536,18 @@ def test_cancelling_cancels_what_runs_on_deployment(place: Make) -> None:
     world.say("U0ANA", "/deploy cancel 1")
     assert ended(world, thread_of_it)[0] == "inactive"
     assert run.conclusion == "cancelled"
+
+
+def test_a_workflow_file_that_is_a_trap_is_not_read(place: Make) -> None:
+    """Whether it takes the mark is then not known, and it is given none; GitHub judges the file."""
+    deep = "jobs: " + "[" * 60_000
+    aliases = "a: &a [x, x]\n" + "".join(f"{two}: &{two} [*{one}, *{one}]\n" for one, two in ["ab", "bc", "cd"])
+    assert not actions._is_plain(deep)
+    assert not actions._is_plain(SHOWN + aliases)
+    assert not actions._is_plain(SHOWN + "#" * 70_000)
+    assert actions._is_plain(SHOWN)
+    world = place(SHOWN + aliases)
+    thread_of_it, run = begun(world)
+    assert run.inputs["shipbot"] == ""
+    world.github.finish_run("acme/web", run.id)
+    assert ended(world, thread_of_it)[0] == "success"
