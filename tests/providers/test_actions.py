@@ -135,9 +135,9 @@ def test_a_workflow_is_run_and_followed_job_by_job(place: Make) -> None:
     assert len(runs_of(world)) == 1
 
 
-def test_how_a_run_may_end(place: Make) -> None:
-    world = place()
-    for conclusion, expected in [
+@pytest.mark.parametrize(
+    ("conclusion", "expected"),
+    [
         ("failure", ("failure", "the workflow failed")),
         ("timed_out", ("failure", "the workflow timed out")),
         ("cancelled", ("error", "The workflow was cancelled at GitHub")),
@@ -147,10 +147,19 @@ def test_how_a_run_may_end(place: Make) -> None:
         ("startup_failure", ("failure", "GitHub could not start the workflow: look at its file")),
         ("neutral", ("success", "")),
         ("success", ("success", "")),
-    ]:
-        thread_of_it, run = begun(world)
-        world.github.finish_run("acme/web", run.id, conclusion)
-        assert ended(world, thread_of_it) == expected
+    ],
+)
+def test_what_the_end_of_a_run_means(conclusion: str, expected: tuple[str, str]) -> None:
+    ended = following._outcome([{"conclusion": conclusion}], [])
+    assert (ended.state, ended.description) == expected
+
+
+def test_somebody_cancels_the_run_at_github(place: Make) -> None:
+    world = place()
+    thread_of_it, run = begun(world)
+    world.github.finish_run("acme/web", run.id, "cancelled")
+    assert ended(world, thread_of_it) == ("error", "The workflow was cancelled at GitHub")
+    assert ":red_circle:" in newest_card(world)
 
 
 def test_the_jobs_that_failed_are_named(place: Make) -> None:
