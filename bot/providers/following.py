@@ -79,7 +79,7 @@ def _follow(
                 runs = look()
                 numbers = [int(one["id"]) for one in runs]
                 if (outcome := _told(work, reporter, said, runs)) is not None:
-                    return outcome
+                    return theirs() or outcome  # theirs may have come just before the end
             except TryLater as later:  # GitHub is away; the runs go on without it
                 said.log(f"GitHub does not answer: {later!r}")
             else:
