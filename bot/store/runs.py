@@ -231,7 +231,7 @@ def hash_of(token: str) -> str:
 
 
 def hear(connection: sa.Connection, number: int, token: str, told: Mapping[str, str] | None) -> tuple[str, str]:
-    """Keeps what somebody reports on a run with its token: HEARD; ENDED, and how, when it is over and nothing is
+    """Keeps what somebody reports on a run with its token, and addresses of earlier reports: HEARD; ENDED, and how, when it is over and nothing is
     kept; UNPROVEN when it is not that run's token. Without `told` it is only looked whether it would be."""
     query = sa.select(runs).where(runs.c.id == number)
     row = connection.execute(query.with_for_update() if told is not None else query).one_or_none()
@@ -242,7 +242,9 @@ def hear(connection: sa.Connection, number: int, token: str, told: Mapping[str, 
     if run.over:
         return ENDED, run.over
     if told is not None:
-        connection.execute(sa.update(runs).where(runs.c.id == number).values(told=dict(told)))
+        before = run.told or {}
+        addresses = {key: told.get(key) or before.get(key, "") for key in ("log_url", "environment_url")}
+        connection.execute(sa.update(runs).where(runs.c.id == number).values(told={**told, **addresses}))
     return HEARD, ""
 
 

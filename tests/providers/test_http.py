@@ -147,8 +147,8 @@ def test_it_reports_by_the_callback(place: Make, receiver: Receiver) -> None:
     assert statuses(world)[-1] == ("in_progress", "Draining <fe1>")
     world.deliver()
     assert "Draining &lt;fe1&gt;" in newest_card(world) or "Draining <fe1>" in newest_card(world)
-    told = {"state": "success", "description": "12 pods", "log_url": "https://logs.example/7"}
-    answer = posted.report(**told, environment_url="https://web.example/")
+    posted.report(state="in_progress", description="Up", log_url="https://logs.example/7")  # perhaps never seen
+    answer = posted.report(state="success", description="12 pods", environment_url="https://web.example/")
     assert (answer.status_code, answer.text) == (202, "")
     assert ended(world, waiting) == ("success", "12 pods")
     newest = world.github.statuses("acme/web", world.github.deployments("acme/web")[0]["id"])[0]
@@ -507,7 +507,6 @@ def test_the_receiver_of_the_docs(place: Make, tmp_path: Path) -> None:
         world.clock.moment = datetime.now(UTC)  # it refuses what was sent long ago
         deploy(world)
         assert ended(world, in_background(world)) == ("success", "web is out")
-        assert "in_progress: Releasing " in output(world.store)
     finally:
         process.kill()
         process.communicate()
