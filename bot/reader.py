@@ -13,6 +13,7 @@ from bot.deploys.errors import NothingLive, UnknownDeploy, UnknownRef
 from bot.deploys.model import Comparison, Deploy, Freezing, Lock, Person, RepositoryConfig, Step, Subscription, Vote
 from bot.deploys.nearest import nearest
 from bot.deploys.ports import GitHub
+from bot.deploys.stats import Figures, figures
 from bot.service.configured import Configured
 from bot.service.facts import all_freezes
 from bot.service.people import People
@@ -21,6 +22,8 @@ from bot.store.engine import Store
 
 PAGE = 10  # deploys on one page of history
 UNDER_WAY = timedelta(days=1)  # what has not ended for longer has been forgotten by whoever ran it
+STATS_DAYS = 30
+COUNTED = 1000  # deploys that figures are made of
 RECENT = 3  # finished deploys that status shows for each environment
 
 
@@ -135,6 +138,27 @@ class Reader:
             votes = gates.votes_on(connection, [deploy.number for deploy in found[:PAGE]])
         older = found[PAGE - 1].number if len(found) > PAGE else None
         return Page(name, only, ref or None, found[:PAGE], older, votes)
+
+    def stats(self, target: str, room: str) -> list[Figures]:
+        """How the deploys of the last STATS_DAYS went, at most COUNTED of each app: of one app, or of all of this room
+        when `target` is ''. Raises UnknownApp and WrongRoom."""
+        if target:
+            name, app = self.config.app(target)
+            self.config.check_room(name, room)
+            apps = {name: app}
+        else:
+            apps = self.apps(room)
+        since = self._clock.now() - timedelta(days=STATS_DAYS)
+        found = []
+        for name, app in apps.items():
+            with self._store.read() as connection:
+                past = records.history(connection, name, limit=COUNTED)
+            recent = [deploy for deploy in past if deploy.asked_at >= since]
+            places = [*app.environments, *sorted({item.environment for item in recent} - set(app.environments))]
+            found += [
+                figures(name, place, [deploy for deploy in recent if deploy.environment == place]) for place in places
+            ]
+        return found
 
     def audit(self, number: int, room: str) -> Audit:
         """All that happened to one deploy: who asked, who agreed to what and under which rules, what was reported.

@@ -12,18 +12,18 @@ from bot.deploys.clock import Clock
 from bot.deploys.errors import UnknownTime
 from bot.deploys.model import Wanted
 from bot.deploys.times import parse_duration, parse_time
-from bot.reader import Reader
+from bot.reader import STATS_DAYS, Reader
 from bot.service import Service
 from bot.slack.answers import Answers
 from bot.slack.client import SlackClient
 from bot.slack.grammar import Command
 from bot.slack.said import Said
-from bot.slack.views import holds, replies
+from bot.slack.views import holds, replies, stats
 from bot.slack.views import subscriptions as views
 from bot.slack.views.text import Links, Message
 
 # What only tells, and can be done however late.
-READING = frozenset({"apps", "check", "diff", "help", "history", "locks", "status", "where", "whoami"})
+READING = frozenset({"apps", "check", "diff", "help", "history", "locks", "stats", "status", "where", "whoami"})
 
 
 class Commands:
@@ -94,6 +94,8 @@ class Commands:
                 return replies.history(self._reader.history(command.target, place, said.room), self._links, now)
             case "diff":
                 return replies.diff(self._reader.diff(command.target, place, said.room), self._links)
+            case "stats":
+                return stats.stats(self._reader.stats(command.target, said.room), STATS_DAYS)
             case "locks":
                 return holds.listed_holds(self._reader.locks(), self._reader.freezes(), now)
             case _:

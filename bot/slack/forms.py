@@ -131,6 +131,14 @@ FORMS: tuple[Form, ...] = (
         examples=("status", "status web in production"),
     ),
     Form(
+        "stats",
+        "Say how often an app was deployed, and how that went",
+        slot="APP",
+        holds="target",
+        examples=("stats", "stats web"),
+        notes=("It is about the last 30 days; of an app with very many deploys about the newest thousand.",),
+    ),
+    Form(
         "history",
         "List past deploys of an app, of one ref or in one environment",
         slot="APP[/REF]",

@@ -377,6 +377,7 @@ help [TOPIC]
 apps
 where APP
 status [APP] [in ENV]
+stats [APP]
 history APP[/REF] [in ENV]
 diff APP[/REF] [in ENV]
 approve N
@@ -419,7 +420,7 @@ def test_every_example_of_the_help_is_a_command_of_its_form() -> None:
 
 
 def test_the_nearest_form() -> None:
-    assert [form and form.name for form in map(nearest_form, ("histroy", "deplyo", "stat", "zzz", "<!channel>"))] == [
+    assert [form and form.name for form in map(nearest_form, ("histroy", "deplyo", "statu", "zzz", "<!channel>"))] == [
         "history",
         "deploy",
         "status",
