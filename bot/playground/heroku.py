@@ -31,9 +31,9 @@ Json = dict[str, Any]
 class Plan:
     """What becomes of the builds of an app.
 
-    `cuts` are places in the build's output: there the connection breaks (`drop`) or the stream ends too early (`end`),
-    once each. What is in `held` (`build`, `release`, `dynos`) does not end before it is let go. `states` are those of
-    new dynos by name, one for each look, the last one for good.
+    `cuts` are places in the build's output: there the connection breaks (`drop`), or the stream ends though the build
+    goes on (`end`), once each. What is in `held` (`build`, `release`, `dynos`) does not end before it is let go.
+    `states` are those of new dynos by name, one for each look, the last one for good.
     """
 
     output: bytes = b"-----> Building\n-----> Launching...\n"
@@ -157,8 +157,6 @@ class SimulatedHeroku:
         with self.lock:
             app = self.apps[name]
             app.plan = replace(app.plan, held=app.plan.held - {what})
-            for build in app.builds:
-                build.plan = replace(build.plan, held=build.plan.held - {what})
 
     def release(self, name: str, description: str) -> None:
         """Somebody makes another release, as of a config var."""
@@ -214,7 +212,7 @@ class SimulatedHeroku:
         """Somebody looks at a build: what has become due is done."""
         build.looks += 1
         done = self.streams[build.stream].read or build.looks >= LOOKS
-        if build.status != PENDING or "build" in build.plan.held or not done:
+        if build.status != PENDING or "build" in app.plan.held or not done:
             return
         build.status = build.plan.build
         if build.status == SUCCEEDED and build.plan.released:
@@ -231,7 +229,7 @@ class SimulatedHeroku:
     def look_at_release(self, app: App, release: Release) -> None:
         release.looks += 1
         build = next((build for build in app.builds if build.release == release.id), None)
-        if release.status != PENDING or build is None or release.stream is None or "release" in build.plan.held:
+        if release.status != PENDING or build is None or release.stream is None or "release" in app.plan.held:
             return
         if self.streams[release.stream].read or release.looks >= LOOKS:
             self._end_release(app, build, release, build.plan.release)
@@ -249,17 +247,21 @@ class SimulatedHeroku:
             build = next(build for build in app.builds if build.release == release.id)
             self._end_release(app, build, release, FAILED)
 
+    def pending(self, stream: str) -> bool:
+        """Whether what an output is of has not ended."""
+        with self.lock:
+            builds = any(
+                one.status == PENDING and one.stream == stream for app in self.apps.values() for one in app.builds
+            )
+            return builds or any(
+                one.status == PENDING and one.stream == stream for app in self.apps.values() for one in app.releases
+            )
+
     def held(self, stream: str) -> bool:
-        """Whether more may come of an output."""
+        """Whether it is kept from ending."""
         kind = self.streams[stream].kind
-        for app in self.apps.values():
-            for build in app.builds:
-                release = next((one for one in app.releases if one.id == build.release), None)
-                if build.stream == stream:
-                    return build.status == PENDING and kind in build.plan.held
-                if release is not None and release.stream == stream:
-                    return release.status == PENDING and kind in build.plan.held
-        return False
+        with self.lock:
+            return self.pending(stream) and any(kind in app.plan.held for app in self.apps.values())
 
     def _end_release(self, app: App, build: Build, release: Release, status: str) -> None:
         release.status = status

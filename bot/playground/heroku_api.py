@@ -109,7 +109,7 @@ async def _sips(heroku: SimulatedHeroku, request: Request, name: str, start: int
         yield stream.content[at:until]
         at = until
         how = stream.cuts.pop(at, None)
-        if how is not None:
+        if how == "drop" or (how == "end" and heroku.pending(name)):
             await asyncio.sleep(BREATH)  # what was sent has left by then
             if how == "drop":
                 request.scope["extensions"][DROP].abort()

@@ -66,8 +66,8 @@ class Heroku:
     def run(self, config: Settings, work: Work, reporter: Reporter) -> Outcome:
         if work.task != "deploy":
             raise Fault(
-                f"The provider heroku only deploys and has no task “{work.task[:30]}”. What must run with a deploy "
-                "belongs into the app's release phase."
+                f"Heroku only deploys: it has no task “{work.task[:30]}”. What must run with each deploy belongs into "
+                "the app's release phase."
             )
         if work.hosts:
             raise Fault(f"Heroku deploys an app as a whole, not to “{work.hosts[:30]}” alone.")
