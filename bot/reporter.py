@@ -166,6 +166,7 @@ class RunReporter:
                 left_out = max(0, self._left_out - len(self._tail))
                 self._waiting.append(f"\n[… {left_out} characters are left out here …]\n{self._tail}")
                 self._tail, self._left_out = "", 0
+            self._flush()
             if last_words:
                 self._waiting.append(f"{'' if self._at_line_start else chr(10)}[{last_words}]\n")
             self._flush()

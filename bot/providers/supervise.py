@@ -38,7 +38,7 @@ def main(folder: str, errors: str, argv: list[str]) -> int:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         with open(errors, "w", encoding="utf-8") as file:
-            file.write(f"{argv[0]} can't be started: {reason}")
+            file.write(f"{os.path.basename(argv[0])} can't be started: {reason}")
         return 127
     kill_at: float | None = None
     alone = False

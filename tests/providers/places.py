@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import threading
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 from bot.playground.github import SimulatedGitHub
 from bot.store import logs, runs
 from bot.store.engine import Store
+from tests.front.chat import cards
 from tests.world import World
 
 PATIENCE = 20.0  # seconds for a real process to do something
@@ -46,6 +48,28 @@ class Origin:
             ["git", *arguments], cwd=place or self._work, check=True, capture_output=True, text=True, timeout=PATIENCE
         )
         return done.stdout.strip()
+
+
+def command(origin: Origin, *run: str, **more: object) -> str:
+    """The config of a provider that runs a program of that repository."""
+    return json.dumps({"type": "command", "run": run or ("./release.sh",), "checkout": origin.url} | more)
+
+
+def program(folder: Path, text: str) -> Path:
+    """The program that `local` runs."""
+    path = folder / "release.sh"
+    path.write_text(text)
+    path.chmod(0o755)
+    return path
+
+
+def local(folder: Path, **more: object) -> str:
+    """The config of a provider that runs that program, without a checkout."""
+    return json.dumps({"type": "command", "run": [str(folder / "release.sh")], "checkout": False} | more)
+
+
+def newest_card(world: World) -> str:
+    return cards(world)[-1]
 
 
 def known(github: SimulatedGitHub, sha: str, branch: str, repository: str = "acme/web") -> str:

@@ -30,6 +30,7 @@ from bot.slack.views.text import (
     link_button,
     listed,
     name,
+    output,
     person,
     plain,
     plain_context,
@@ -173,8 +174,10 @@ def _findings(deploy: Deploy, sight: Sight) -> list[Finding]:
     ]
 
 
-def line(deploy: Deploy, step: Step, room_id: str) -> Message | None:
+def line(deploy: Deploy, step: Step, room_id: str, printed: str = "") -> Message | None:
     """A step of the timeline as a line in the card's thread; one that ends the deploy mentions the person.
+
+    `printed` is the end of what a provider printed, for one that failed.
 
     None for what is said in the room it was asked in alone: nobody is called twice.
     """
@@ -216,6 +219,8 @@ def line(deploy: Deploy, step: Step, room_id: str) -> Message | None:
     if step.description:
         blocks.append(plain_context(step.description))
         sentence += f" · {escape(flat(step.description))}"
+    if shown := output(printed):
+        blocks.append(section(shown))
     return Message(sentence, blocks)
 
 
