@@ -43,6 +43,7 @@ class Plan:
     release: str = SUCCEEDED
     cuts: Mapping[int, Literal["drop", "end"]] = field(default_factory=dict)
     streams: bool = True  # whether outputs can be read
+    endless: bool = False  # whether the streams stay open, without a word, when all has been said
     held: frozenset[str] = frozenset()
     states: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
@@ -90,6 +91,7 @@ class Stream:
     cuts: dict[int, Literal["drop", "end"]]
     there: bool
     kind: str  # what it is of: build or release
+    endless: bool
     read: bool = False
 
 
@@ -260,6 +262,8 @@ class SimulatedHeroku:
     def held(self, stream: str) -> bool:
         """Whether it is kept from ending."""
         kind = self.streams[stream].kind
+        if self.streams[stream].endless:
+            return True
         with self.lock:
             return self.pending(stream) and any(kind in app.plan.held for app in self.apps.values())
 
@@ -276,7 +280,9 @@ class SimulatedHeroku:
 
     def _add_stream(self, kind: str, content: bytes, plan: Plan) -> str:
         name = str(uuid.uuid4())
-        self.streams[name] = Stream(content, dict(plan.cuts) if kind == "build" else {}, plan.streams, kind)
+        self.streams[name] = Stream(
+            content, dict(plan.cuts) if kind == "build" else {}, plan.streams, kind, plan.endless
+        )
         return name
 
     def _restart(self, app: App, version: int, states: Mapping[str, Sequence[str]]) -> None:

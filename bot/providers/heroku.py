@@ -7,6 +7,7 @@ built once.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
@@ -52,7 +53,7 @@ class Settings(ProviderConfig):
 
 
 class Heroku:
-    """See the README's “Deploy to Heroku”."""
+    """See the README's “Let Shipbot deploy”."""
 
     name = "heroku"
     config = Settings
@@ -74,7 +75,10 @@ class Heroku:
         url = work.variables.get(URL) or API
         if not url.startswith(("https://", "http://")):
             raise Fault(f"{URL} must be an address such as {API}.")
-        platform = Platform(url, work.variables[KEY], config.app, reporter.wait, reporter.in_progress)
+        token = work.variables[KEY].strip()
+        if not re.fullmatch(r"[!-~]+", token):
+            raise Fault(f"{KEY} holds characters that no token has.")
+        platform = Platform(url, token, config.app, reporter.wait, reporter.in_progress)
         with contextlib.closing(platform):
             return _Deploy(config.app, work, reporter, platform).run()
 

@@ -10,6 +10,7 @@ import http.client
 import itertools
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, TypeVar
@@ -29,7 +30,7 @@ PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)  # seconds before a read is sent
 LIMITED = 30.0  # seconds to wait at a rate limit; Heroku's pool gets about one request a second
 LONGEST_WAIT = 120.0  # seconds, whatever a Retry-After says
 NEWEST = 50  # builds that are looked through
-SILENCE = 60.0  # seconds without a byte, after which a stream is connected anew
+SILENCE = 30.0  # seconds without output, after which its stream is connected anew
 READ = 65536  # bytes at once
 PIECES = 64  # of an output that wait to be written
 
@@ -206,6 +207,8 @@ class Platform:
                 timeout=self._timeout,
                 allow_redirects=method == "GET",
             )
+        except (requests.exceptions.InvalidURL, requests.exceptions.InvalidHeader) as error:
+            raise Fault(f"HEROKU_API_URL or HEROKU_API_KEY can't be sent: {type(error).__name__}.") from None
         except requests.RequestException as error:
             raise _Silent(type(error).__name__) from error
         if answer.status_code >= 500:
@@ -230,7 +233,7 @@ class Output:
     """An output stream from byte `start` on, read by a thread of its own, so that whoever waits can be stopped.
 
     Its address is a secret of its own: the token is not sent there. `ended` says, once the pieces have ended, whether
-    they did so at the stream's end; else the connection was cut, or there is no stream (yet).
+    they did so at the stream's end; else the connection was cut or says nothing, or there is no stream (yet).
     """
 
     def __init__(self, url: str, start: int) -> None:
@@ -256,7 +259,8 @@ class Output:
 
     def pieces(self, look: Callable[[], None], often: float) -> Iterator[bytes]:
         """What comes, as it comes. `look` is called every `often` seconds at least, and may raise to end it."""
-        while True:
+        heard = time.monotonic()
+        while time.monotonic() - heard < SILENCE:
             look()
             try:
                 piece = self._pieces.get(timeout=often)
@@ -265,6 +269,7 @@ class Output:
             if piece is None:
                 return
             yield piece
+            heard = time.monotonic()
 
     def _run(self) -> None:
         with contextlib.suppress(

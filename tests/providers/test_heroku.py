@@ -242,6 +242,20 @@ def test_without_a_token(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     assert place.end == ("error", "The bot's environment lacks HEROKU_API_KEY.")
 
 
+@pytest.mark.parametrize("token", ["HRKU-with\nline", "HRKU-ü", "HRKU with space"])
+def test_a_token_that_can_be_none(place: Place, monkeypatch: pytest.MonkeyPatch, token: str) -> None:
+    monkeypatch.setenv("HEROKU_API_KEY", token)
+    place.deploy()
+    assert place.end == ("error", "HEROKU_API_KEY holds characters that no token has.")
+
+
+@pytest.mark.parametrize("address", ["https://", "http://[::1"])
+def test_an_address_that_nobody_can_have(place: Place, monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    monkeypatch.setenv("HEROKU_API_URL", address)
+    place.deploy()
+    assert place.end == ("error", "HEROKU_API_URL or HEROKU_API_KEY can't be sent: InvalidURL.")
+
+
 def test_an_address_that_is_none(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEROKU_API_URL", "api.heroku.com")
     place.deploy()
@@ -328,6 +342,15 @@ def test_an_output_that_cannot_be_read(place: Place) -> None:
     assert place.end == ("success", "v2 is live with 3 dynos")
     assert "[the rest of the build's output could not be read]\n" in place.log
     assert "[the rest of the release's output could not be read]\n" in place.log
+
+
+def test_an_output_that_never_ends(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heroku_api, "SILENCE", 0.1)
+    place.heroku.will("web-prod", endless=True)
+    place.deploy()
+    assert place.end == ("success", "v2 is live with 3 dynos")
+    assert place.log.count("Launching") == 1
+    assert "[the rest of the build's output could not be read]\n" in place.log
 
 
 # Twice
