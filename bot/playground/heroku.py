@@ -43,6 +43,7 @@ class Plan:
     release: str = SUCCEEDED
     cuts: Mapping[int, Literal["drop", "end"]] = field(default_factory=dict)
     streams: bool = True  # whether outputs can be read
+    ranges: bool = True  # whether a wish for a part of an output is heeded
     endless: bool = False  # whether the streams stay open, without a word, when all has been said
     held: frozenset[str] = frozenset()
     states: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -91,6 +92,7 @@ class Stream:
     cuts: dict[int, Literal["drop", "end"]]
     there: bool
     kind: str  # what it is of: build or release
+    ranges: bool
     endless: bool
     read: bool = False
 
@@ -281,7 +283,7 @@ class SimulatedHeroku:
     def _add_stream(self, kind: str, content: bytes, plan: Plan) -> str:
         name = str(uuid.uuid4())
         self.streams[name] = Stream(
-            content, dict(plan.cuts) if kind == "build" else {}, plan.streams, kind, plan.endless
+            content, dict(plan.cuts) if kind == "build" else {}, plan.streams, kind, plan.ranges, plan.endless
         )
         return name
 

@@ -70,6 +70,8 @@ def heroku_app(heroku: SimulatedHeroku) -> Starlette:
         if stream is None or not stream.there:
             return Response(status_code=404)
         wanted = re.fullmatch(r"bytes=(\d+)-", request.headers.get("range", "bytes=0-"))
+        if not stream.ranges:
+            return StreamingResponse(_sips(heroku, request, asked.path[9:], 0), media_type="text/plain")
         start = int(wanted[1]) if wanted else 0
         if start > len(stream.content) or (start == len(stream.content) and not heroku.held(asked.path[9:])):
             stream.read = True

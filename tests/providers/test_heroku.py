@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bot import reporter
-from bot.playground.heroku import App, SimulatedHeroku
+from bot.playground.heroku import App, Dyno, SimulatedHeroku
 from bot.providers import heroku, heroku_api
 from tests.front.chat import cards, newest, thread
 from tests.providers.places import carry_out, in_background, output, statuses, until
@@ -142,6 +142,22 @@ def test_it_is_told_while_it_goes_on(place: Place) -> None:
         until(lambda said=said: place.world.advance(seconds=10) or place.end[1].startswith(said), f"no “{said}”")
         assert place.end[0] == "in_progress"
         place.heroku.let_go("web-prod", what)
+    place.finish()
+    assert place.end == ("success", "v2 is live with 3 dynos")
+    assert "\ufffd" not in place.log  # what only keeps the connection open is no output
+
+
+def test_old_dynos_that_still_run_are_waited_for(place: Place) -> None:
+    place.heroku.will("web-prod", held=frozenset({"dynos"}))
+    place.begin()
+    until(lambda: any(dyno.version == 2 for dyno in place.app.dynos))
+    old = Dyno("web.3", "web", ["up"], 1)  # as with preboot
+    with place.heroku.lock:
+        place.app.dynos += [old, Dyno("run.1", "run", ["up"], 1)]  # somebody's console may stay
+    place.heroku.let_go("web-prod", "dynos")
+    until(lambda: place.world.advance(seconds=10) or place.end[1] == "Starting v2: 3 of 3 dynos are up")
+    with place.heroku.lock:
+        place.app.dynos.remove(old)
     place.finish()
     assert place.end == ("success", "v2 is live with 3 dynos")
 
@@ -327,10 +343,11 @@ def test_heroku_does_not_answer_until_the_time_is_up(make_heroku: Callable[..., 
     assert place.end == ("error", "Stopped after 10 min, the time that it has (timeout).")
 
 
+@pytest.mark.parametrize("ranges", [True, False])
 @pytest.mark.parametrize("how", ["drop", "end"])
-def test_an_output_that_is_cut_is_read_on(place: Place, how: str) -> None:
+def test_an_output_that_is_cut_is_read_on(place: Place, how: str, ranges: bool) -> None:
     text = "".join(f"line {number} “ä”\n" for number in range(200)).encode()
-    place.heroku.will("web-prod", output=text, cuts={1: how, 40: how, 1000: how, len(text) - 1: how})
+    place.heroku.will("web-prod", output=text, cuts={1: how, 40: how, 1000: how}, ranges=ranges)
     place.deploy()
     assert text.decode() in place.log
     assert place.end[0] == "success"
