@@ -30,13 +30,13 @@ BREATH = 0.02  # seconds
 
 @dataclass(frozen=True)
 class Asked:
-    """A request as it arrived. `known` says whether it bore the token."""
+    """A request as it arrived."""
 
     method: str
     path: str
     headers: dict[str, str]
     json: Any
-    known: bool
+    authorization: str
 
 
 class Refused(Exception):
@@ -94,8 +94,7 @@ async def _recorded(heroku: SimulatedHeroku, request: Request) -> Asked:
         body = raw.decode("utf-8", "replace")
     headers = {name: value for name, value in request.headers.items() if name != "authorization"}
     path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
-    credentials = request.headers.get("authorization", "")
-    return Asked(request.method, path, headers, body, credentials == f"Bearer {heroku.token}")
+    return Asked(request.method, path, headers, body, request.headers.get("authorization", ""))
 
 
 async def _sips(heroku: SimulatedHeroku, request: Request, name: str, start: int) -> AsyncIterator[bytes]:
@@ -127,7 +126,7 @@ def _obey(heroku: SimulatedHeroku, asked: Asked) -> Response:
     try:
         if not asked.headers.get("accept", "").startswith(VERSION):
             raise Refused(406, "not_acceptable", "Set the Accept header to version 3.")
-        if not asked.known:
+        if asked.authorization != f"Bearer {heroku.token}":
             raise Refused(401, "unauthorized", "Invalid credentials provided.")
         if heroku.tokens_left <= 0:
             raise Refused(

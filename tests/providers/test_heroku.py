@@ -127,7 +127,7 @@ def test_a_deploy(place: Place) -> None:
     assert "[Open] [Logs]" in cards(place.world)[-1]
     streams = [asked for asked in place.heroku.requests if asked.path.startswith("/streams/")]
     assert streams
-    assert not any(asked.known for asked in streams)  # the token is the API's alone
+    assert not any(asked.authorization for asked in streams)  # the token is the API's alone
 
 
 def test_it_is_told_while_it_goes_on(place: Place) -> None:
@@ -258,16 +258,15 @@ def test_without_a_token(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     assert place.end == ("error", "The bot's environment lacks HEROKU_API_KEY.")
 
 
-@pytest.mark.parametrize("token", ["HRKU-with\nline", "HRKU-ü", "HRKU with space"])
+@pytest.mark.parametrize("token", ["HRKU-with\nline", "HRKU-ü"])
 def test_a_token_that_can_be_none(place: Place, monkeypatch: pytest.MonkeyPatch, token: str) -> None:
     monkeypatch.setenv("HEROKU_API_KEY", token)
     place.deploy()
     assert place.end == ("error", "HEROKU_API_KEY holds characters that no token has.")
 
 
-@pytest.mark.parametrize("address", ["https://", "http://[::1"])
-def test_an_address_that_nobody_can_have(place: Place, monkeypatch: pytest.MonkeyPatch, address: str) -> None:
-    monkeypatch.setenv("HEROKU_API_URL", address)
+def test_an_address_that_nobody_can_have(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEROKU_API_URL", "http://[::1")
     place.deploy()
     assert place.end == ("error", "HEROKU_API_URL or HEROKU_API_KEY can't be sent: InvalidURL.")
 
@@ -316,9 +315,10 @@ def test_a_build_whose_answer_is_lost_is_looked_for(place: Place, trouble: dict[
     assert "Heroku did not answer" in place.log
 
 
-def test_a_commit_that_was_built_before_is_built_again(place: Place) -> None:
+@pytest.mark.parametrize("drop", ["before", "after"])
+def test_a_commit_that_was_built_before_is_built_again(place: Place, drop: str) -> None:
     place.deploy()
-    place.heroku.fail("POST", "/apps/web-prod/builds", drop="after")
+    place.heroku.fail("POST", "/apps/web-prod/builds", drop=drop)
     place.deploy()
     assert len(place.app.builds) == 2
     assert place.end == ("success", "v3 is live with 3 dynos")
@@ -349,8 +349,7 @@ def test_an_output_that_is_cut_is_read_on(place: Place, how: str, ranges: bool) 
     text = "".join(f"line {number} “ä”\n" for number in range(200)).encode()
     place.heroku.will("web-prod", output=text, cuts={1: how, 40: how, 1000: how}, ranges=ranges)
     place.deploy()
-    assert text.decode() in place.log
-    assert place.end[0] == "success"
+    assert place.log.partition("\n")[2] == text.decode() + "[success: v2 is live with 3 dynos]\n"
 
 
 def test_an_output_that_cannot_be_read(place: Place) -> None:
@@ -460,7 +459,7 @@ def test_what_is_released_already_cannot_be_stopped(place: Place) -> None:
     assert "[v2 is released already, and Heroku goes on with it]\n" in place.log
 
 
-@pytest.mark.parametrize("trouble", [{"status": 404}, {"status": 503}, {"drop": "before"}])
+@pytest.mark.parametrize("trouble", [{"status": 404}, {"drop": "before"}])
 def test_a_build_that_cannot_be_stopped_is_told(place: Place, trouble: dict[str, object]) -> None:
     place.heroku.will("web-prod", held=frozenset({"build"}))
     place.heroku.fail("DELETE", ".*", **trouble)
