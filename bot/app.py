@@ -23,7 +23,7 @@ from bot.reader import Reader
 from bot.runner import Runner
 from bot.scheduler import Scheduler
 from bot.service import Service
-from bot.service.core import CARD, CHANGE, CREATE, DECIDE, LOCK_TIMER, PAST, PROMOTE, STOP, TELL, WATCH
+from bot.service.core import BRANCH, CARD, CHANGE, CREATE, DECIDE, LOCK_TIMER, PAST, PROMOTE, STOP, TELL, WATCH
 from bot.service.linking import LOGIN
 from bot.settings import Settings, variables
 from bot.slack.answers import Answers
@@ -128,8 +128,11 @@ class Bot:
         """Finishes what is claimed and stores what was received."""
         until = time.monotonic() + STOP_WITHIN
         self._scheduler.stop()
+        self.runner.halt()
         self._intake.close(STOP_WITHIN)  # a database that does not answer keeps nobody from stopping
-        self.runner.stop(STOP_WITHIN - REPORTING)  # the workers are still there to report what that ended
+        self.runner.stop(
+            max(0.0, until - REPORTING - time.monotonic())
+        )  # the workers are still there to report what that ended
         self.workers.stop(max(REPORTING, until - time.monotonic()))
 
     def close(self) -> None:
@@ -163,6 +166,7 @@ class Bot:
             DECIDE: self._about_deploy(self.service.decide),
             WATCH: self._about_deploy(self.service.watch),
             PROMOTE: self._promote,
+            BRANCH: lambda job: self.service.look_at_branch(job.json()["branch"]),
             STOP: self._about_deploy(self.service.stop),
             runs.REPORT: lambda job: self.service.report(job.json()["run"]),
             CHANGE: self._about_deploy(self.service.describe_change),

@@ -25,7 +25,7 @@ RECENT = 3  # finished deploys that status shows for each environment
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One environment of an app: what is live there and what is on its way."""
+    """One environment of an app: what is on its way there, and what is live and how the last ones went where asked."""
 
     app: str
     repository: str
@@ -98,16 +98,16 @@ class Reader:
         """Each environment of an app in the config's order; raises UnknownApp and WrongRoom."""
         name, app = self.config.app(target)
         self.config.check_room(name, room)
-        return self._places(name, app, None, recent=0)
+        return self._places({name: app}, live=True)
 
     def status(self, target: str, environment: str | None, room: str) -> list[Place]:
         """What is under way and how the last deploys went: of one app, or of all of this room when `target` is ''."""
         if not target:
-            return [place for name, app in self.apps(room).items() for place in self._places(name, app, None, recent=1)]
+            return self._places(self.apps(room), live=False, recent=1)
         name, app = self.config.app(target)
         self.config.check_room(name, room)
         only = self.config.environment(name, environment)[0] if environment else None
-        return self._places(name, app, only, recent=RECENT)
+        return self._places({name: app}, only, live=False, recent=RECENT)
 
     def history(self, target: str, environment: str | None, room: str, before: int | None = None) -> Page:
         """Past deploys; `target` may carry a ref; `before` is the number a further page starts below."""
@@ -155,16 +155,18 @@ class Reader:
     def overview(self, person: Person, rooms: Collection[str], people: People) -> Overview:
         """What concerns a person who is in those rooms. Whom the config lets approve, `people` is asked."""
         apps = self.seen_by(rooms)
-        places = [place for name, app in apps.items() for place in self._places(name, app, None, recent=0)]
+        places = self._places(apps, live=True)
         started = [deploy for place in places for deploy in place.under_way if deploy.state != states.HELD]
         with self._store.read() as connection:
             held = [deploy for deploy in gates.held(connection) if deploy.app in apps]
-            votes = {deploy.number: people.votes_now(connection, deploy.number) for deploy in held}
-            own = {
-                deploy.number
-                for deploy in [*held, *started]
-                if deploy.ours and people.person_in(connection, deploy.user_id, deploy.user_name).key == person.key
-            }
+            votes = people.votes_of(connection, [deploy.number for deploy in held])
+            ours = [deploy for deploy in [*held, *started] if deploy.ours]
+            keys = people.keys_in(connection, {deploy.user_id for deploy in ours if deploy.user_id})
+        own = {
+            deploy.number
+            for deploy in ours  # of whom a rule asked for only the login may be known
+            if (keys.get(deploy.user_id) or Person("", login=deploy.login).key) == person.key
+        }
         return Overview(
             places=places,
             to_approve=[
@@ -208,20 +210,22 @@ class Reader:
             raise UnknownRef(app.repository, ref, nearest(ref, self._github.refs(app.repository)))
         return Difference(name, place, live, ref, compared)
 
-    def _places(self, name: str, app: App, only: str | None, *, recent: int) -> list[Place]:
-        places = []
+    def _places(self, apps: Mapping[str, App], only: str | None = None, *, live: bool, recent: int = 0) -> list[Place]:
+        """The environments of those apps in the config's order, or just the one that is named."""
+        wanted = [(name, place) for name, app in apps.items() for place in ([only] if only else app.environments)]
         since = self._clock.now() - UNDER_WAY
         with self._store.read() as connection:
-            for environment in [only] if only else app.environments:
-                past = records.history(connection, name, environment=environment, limit=recent) if recent else []
-                places.append(
-                    Place(
-                        app=name,
-                        repository=app.repository,
-                        environment=environment,
-                        live=records.live(connection, name, environment),
-                        under_way=records.under_way(connection, name, environment, since=since),
-                        recent=[deploy for deploy in past if deploy.finished_at is not None],
-                    )
-                )
-        return places
+            running = records.under_way(connection, wanted, since=since)
+            past = records.newest_in(connection, wanted, limit=recent) if recent else {}
+            alive = records.live_in(connection, wanted) if live else {}
+        return [
+            Place(
+                app=name,
+                repository=apps[name].repository,
+                environment=environment,
+                live=alive.get((name, environment)),
+                under_way=running[name, environment],
+                recent=[deploy for deploy in past.get((name, environment), ()) if deploy.finished_at is not None],
+            )
+            for name, environment in wanted
+        ]

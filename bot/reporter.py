@@ -60,6 +60,7 @@ class RunReporter:
         self._said: str | None = None
         self._next: datetime | None = None  # when the newest status is written
         self._at_line_start = True
+        self.begun = run.begun
         self.reason = ""  # why it must stop, once it must
 
     # for the provider
@@ -145,6 +146,15 @@ class RunReporter:
             self.check()
 
     # for the runner
+
+    def begin(self) -> None:
+        """From here on something may have happened. Raises Stopped when there is no beginning any more."""
+        self.check()
+        with self._store.write() as connection:
+            held = runs.update(connection, self._run, begun=True)
+        if not held:
+            self._stop(TAKEN)
+        self.begun = True
 
     def poke(self) -> None:
         """GitHub told of something about the commit."""

@@ -78,15 +78,19 @@ class Runner:
         self._dispatcher = threading.Thread(target=self._dispatch, name="runner", daemon=True)
         self._dispatcher.start()
 
-    def stop(self, seconds: float) -> None:
-        """Takes no more, and stops what is under way; waits up to `seconds` for its end.
-
-        What may run again is put back. The rest is reported as an error, by the worker that comes to it.
-        """
+    def halt(self) -> None:
+        """Takes no more, and tells what is under way to end."""
         self._stopping.set()
         self._store.bell.ring()
         for _, _, reporter in list(self._under_way.values()):
             reporter.stop()
+
+    def stop(self, seconds: float) -> None:
+        """Halts, and waits up to `seconds` for the end of what is under way.
+
+        What may run again is put back. The rest is reported as an error, by the worker that comes to it.
+        """
+        self.halt()
         deadline = time.monotonic() + seconds
         for thread in [self._dispatcher, *self._threads]:
             if thread is not None:
@@ -177,11 +181,10 @@ class Runner:
         except Fault as fault:
             return self._settle(run, reporter, states.ERROR, str(fault))
         if self._clock.now() >= run.deadline_at:
-            if run.attempts > 1:
+            if run.begun:
                 return self._settle(run, reporter, states.ERROR, GONE)
             return self._settle(run, reporter, states.ERROR, "It was not begun within the time that it has (timeout).")
-        again = provider.may_run_again(settings, run.remembered)
-        if run.attempts > 1 and not again:
+        if run.begun and not provider.may_run_again(settings, run.remembered):
             return self._settle(run, reporter, states.ERROR, GONE)
         try:
             outcome = self._run(run, deploy, provider, settings, reporter)
@@ -218,8 +221,8 @@ class Runner:
             if one.secret and one.name in variables:
                 reporter.hide(variables[one.name])
         reporter.in_progress()
-        reporter.check()
         work = _work(run, deploy, _Hiding(self._repository(run.repository), reporter), variables, self._public_url)
+        reporter.begin()
         return provider.run(settings, work, reporter)
 
     def _provider(self, run: Run) -> tuple[Provider[Any], ProviderConfig]:
@@ -240,6 +243,8 @@ class Runner:
         if reporter.reason == CANCELLED:
             return self._settle(run, reporter, runs.CANCELLED, None)
         if reporter.reason == STOPPING:
+            if not reporter.begun:
+                return self._put_back(run, reporter, timedelta(0), "")
             if self._may_run_again(run, provider, settings):
                 return self._put_back(run, reporter, timedelta(0), "the bot was stopped; another goes on with it")
             return self._settle(run, reporter, states.ERROR, STOPPED)

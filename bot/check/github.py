@@ -32,6 +32,8 @@ EVENT_NAMES = {  # as the settings of a webhook list them
     "check_suite": "Check suites",
     "deployment": "Deployments",
     "deployment_status": "Deployment statuses",
+    "pull_request": "Pull requests",
+    "push": "Pushes",
     "status": "Statuses",
     "workflow_run": "Workflow runs",
 }
@@ -261,7 +263,7 @@ class _Webhooks:
         self._report.fail(
             f"{self._repository}: the App is not subscribed to {_named(NEEDED_EVENTS - sent)}: tick them in the App's "
             "settings under Permissions & events (Statuses takes Commit statuses: read, Check runs and Check suites "
-            "take Checks: read, Workflow runs take Actions: read)"
+            "take Checks: read, Workflow runs take Actions: read, Pull requests take Pull requests: read)"
         )
 
     def _of_app(self) -> None:

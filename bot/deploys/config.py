@@ -188,6 +188,24 @@ class Approvals(_Strict):
     expires: Duration = _lasting("4h", "after which an unanswered request ends")
 
 
+class AutoDeploy(_Strict):
+    """What makes a deploy start by itself: a branch that moves, or a tag."""
+
+    on: Literal["push", "green", "merge"] = Field(
+        description="each push; each push once its checks are green, and there is one; each merged pull request"
+    )
+    branch: Text | None = Field(None, description="its name; `*` stands for anything, `?` for one character")
+    tag: Text | None = Field(None, description="instead of a branch: tags of that name, such as `v*`")
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> AutoDeploy:
+        if (self.branch is None) == (self.tag is None):
+            raise ValueError("must name a branch or a tag")
+        if self.tag is not None and self.on == "merge":
+            raise ValueError("pull requests are merged into branches, not into tags")
+        return self
+
+
 class Environment(_Strict):
     """Somewhere an app can be deployed to."""
 
@@ -207,6 +225,7 @@ class Environment(_Strict):
     when_busy: Literal["queue", "refuse"] = Field("queue", description="what it does while another is under way")
     when_locked: Literal["wait", "refuse"] = Field("refuse", description="what it does while somebody holds a lock")
     when_frozen: Literal["wait", "refuse"] = Field("refuse", description="what it does during a freeze")
+    auto_deploy: tuple[AutoDeploy, ...] = Field((), description="what makes a deploy start by itself")
     timeout: Duration = _lasting(
         "1h", "after which a deploy without an end counts as lost, and a `provider` is stopped"
     )

@@ -138,6 +138,14 @@ def _of_environment(
         near = nearest(source, app.environments)
         hint = f"; did you mean {near[0]}?" if near else ""
         yield Fault(".".join(inner), f"the app has no environment “{source}”{hint}", lines.get(inner, 0))
+    if environment.auto_deploy:
+        inner = (*place, "auto_deploy")
+        if not app.rooms and not any(item.covers(key) for item in app.announce):
+            words = "nobody would see what it starts: give the app rooms, or announce the environment"
+            yield Fault(".".join(inner), words, lines.get(inner, 0))
+        if environment.required_contexts == () and any(rule.on == "green" for rule in environment.auto_deploy):
+            words = "`green` waits for checks, and required_contexts is []: there are none to wait for"
+            yield Fault(".".join(inner), words, lines.get(inner, 0))
     approvals = environment.approvals
     if approvals is not None and approvals.approvers:
         people = {who for who in approvals.approvers if re.match(USER, who)}

@@ -67,6 +67,68 @@ class Pinged:
 
 
 @dataclass(frozen=True, slots=True)
+class Pushed:
+    """A `push`: a branch or a tag was moved, made or deleted; the other of the two names is ''.
+
+    `sha` is where it points now, '' when it is gone; `message` is that commit's; `paths` are the files that the
+    push added, changed or removed; `login` is whose account pushed.
+    """
+
+    repository: str
+    branch: str
+    tag: str
+    sha: str
+    login: str
+    message: str = ""
+    paths: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class PullRequest:
+    """A pull request as an event tells of it.
+
+    `head` is the branch's name in `source`, the repository it comes from ('' when that is gone); `merge_sha` is the
+    commit on `base` that it was merged by, once it is `merged`.
+    """
+
+    repository: str
+    number: int
+    title: str
+    author: str
+    open: bool
+    draft: bool
+    source: str
+    head: str
+    sha: str
+    base: str
+    labels: frozenset[str]
+    updated_at: datetime
+    merged_at: datetime | None = None
+    merged_by: str = ""
+    merge_sha: str = ""
+
+    @property
+    def fork(self) -> bool:
+        """Whether it comes from another repository, so that strangers may have written it."""
+        return self.source.casefold() != self.repository.casefold()
+
+    @property
+    def merged(self) -> bool:
+        return self.merged_at is not None
+
+
+@dataclass(frozen=True, slots=True)
+class PullRequestChanged:
+    """A `pull_request`: `action` is GitHub's word for what happened, `login` whose account did it, `label` the one
+    that was put on or taken off."""
+
+    pull: PullRequest
+    action: str
+    login: str
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ChecksChanged:
     """A `status`, `check_run`, `check_suite` or `workflow_run`: something was reported about a commit.
 
@@ -77,4 +139,4 @@ class ChecksChanged:
     sha: str
 
 
-Event = DeploymentCreated | StatusReported | Pinged | ChecksChanged
+Event = DeploymentCreated | StatusReported | Pinged | ChecksChanged | Pushed | PullRequestChanged

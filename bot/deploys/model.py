@@ -10,16 +10,24 @@ from typing import Any
 from bot.deploys import states
 
 HUMAN = "slack"  # origin of a deploy that a person asked this bot for
+RULE = "rule"  # origin of a deploy that a rule of the config asked for; nobody was there to be told no
 RETRY, ROLLBACK, PROMOTION = "retry", "rollback", "promotion"  # causes of a deploy that another one led to
+PUSH, GREEN, MERGE = "push", "green", "merge"  # causes of a deploy that a branch or a tag led to
+BY_BRANCH = (PUSH, GREEN, MERGE)
+PREVIEW, SCHEDULE = "preview", "schedule"  # that a pull request led to, and that the time did
 ELSEWHERE = "github"  # origin of a deploy that somebody created at GitHub without this bot
 
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """The person who asks, as Slack names them. `name` may be empty where Slack did not send it."""
+    """The person who asks, as Slack names them. `name` may be empty where Slack did not send it.
+
+    `id` is empty for somebody of whom only their `login` at GitHub is known, or for nobody at all.
+    """
 
     id: str
     name: str = ""
+    login: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +132,15 @@ class Vote:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """One commit. `subject` is the first line of its message; `author` a GitHub login, else a name."""
+    """One commit. `subject` is the first line of its message; `author` a GitHub login, else a name: whoever made it
+    could write any."""
 
     sha: str
     subject: str = ""
     author: str = ""
     url: str = ""
     parents: tuple[str, ...] = ()
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +187,8 @@ class Wanted:
     """A deploy as somebody asked for it, names still as typed. `target` is `APP[/REF | @REF]`.
 
     `sha`: just that commit, whatever its ref has become. `cause` and `of`: why, where another deploy led to it.
+    `origin`: HUMAN or RULE. `pull` and `author`: the pull request that led to it, and the login of who wrote it.
+    `rank`: see `Deploy.standing`.
     """
 
     target: str
@@ -188,6 +200,10 @@ class Wanted:
     sha: str = ""
     cause: str = ""
     of: int | None = None
+    origin: str = HUMAN
+    pull: int | None = None
+    author: str = ""
+    rank: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +279,11 @@ class Deploy:
     deadline_at: datetime | None = None  # when it counts as lost unless it ends before
     ended_by: str = ""  # the Slack id of who cancelled it
     is_default: bool = False  # its ref is the app's default one
-    cause: str = ""  # RETRY, ROLLBACK or PROMOTION
+    login: str = ""  # at GitHub, of whoever a rule asked for
+    pull: int | None = None  # the pull request that led to it
+    author: str = ""  # the login of who wrote that pull request
+    rank: float | None = None  # where it stands among those of its branch, when not by its number
+    cause: str = ""  # why, where it was no person's own idea: RETRY, PUSH, …
     of: int | None = None  # the deploy that it tries again, takes back or carries on
     undone_by: int | None = None  # the rollback that took it back
 
@@ -280,6 +300,16 @@ class Deploy:
     def unchecked(self) -> bool:
         """Whether checks and order are skipped: it was forced, or goes back to what ran there before."""
         return self.forced or self.cause == ROLLBACK
+
+    @property
+    def standing(self) -> float:
+        """What orders the deploys that rules asked for because of one branch: the newer its commit, the more."""
+        return self.number if self.rank is None else self.rank
+
+    @property
+    def automatic(self) -> bool:
+        """Whether a rule of the config asked for it."""
+        return self.origin == RULE
 
     @property
     def ours(self) -> bool:

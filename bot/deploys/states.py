@@ -17,6 +17,7 @@ CREATED = "created"  # GitHub has the deployment; nobody has reported on it yet
 REFUSED = "refused"  # GitHub, a gate or an approver said no; nothing was created
 EXPIRED = "expired"  # it waited for so long that nobody expects it any more; nothing was created
 CANCELLED = "cancelled"  # a person took it back
+SUPERSEDED = "superseded"  # a newer one of the same branch took its place before it was sent
 LOST = "lost"  # nothing was heard for so long that we stopped waiting; how it stands is unknown
 
 # GitHub's.
@@ -32,8 +33,8 @@ INACTIVE = "inactive"
 UNHEARD = timedelta(minutes=2)  # without a status, somebody should look whether anything deploys at all
 
 REPORTED = frozenset({QUEUED, PENDING, WAITING, IN_PROGRESS, SUCCESS, FAILURE, ERROR, INACTIVE})
-OURS = frozenset({HELD, ASKED, CREATED, REFUSED, EXPIRED, CANCELLED, LOST})
-FINAL = frozenset({SUCCESS, FAILURE, ERROR, INACTIVE, REFUSED, EXPIRED, CANCELLED})
+OURS = frozenset({HELD, ASKED, CREATED, REFUSED, EXPIRED, CANCELLED, SUPERSEDED, LOST})
+FINAL = frozenset({SUCCESS, FAILURE, ERROR, INACTIVE, REFUSED, EXPIRED, CANCELLED, SUPERSEDED})
 
 
 def is_known(state: str) -> bool:

@@ -255,9 +255,11 @@ class AsProvidersSeeIt:
 def _commit(raw: dict[str, Any]) -> Commit:
     inner = raw.get("commit") or {}
     author = raw.get("author") or {}
+    message = str(inner.get("message") or "").replace("\x00", " ")
     return Commit(
         sha=raw["sha"],
-        subject=str(inner.get("message") or "").replace("\x00", " ").split("\n", 1)[0].strip(),
+        subject=message.split("\n", 1)[0].strip(),
+        message=message,
         author=author.get("login") or (inner.get("author") or {}).get("name") or "",
         url=raw.get("html_url") or "",
         parents=tuple(parent["sha"] for parent in raw.get("parents") or ()),

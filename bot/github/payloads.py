@@ -18,6 +18,9 @@ from bot.deploys.events import (
     DeploymentCreated,
     Event,
     Pinged,
+    PullRequest,
+    PullRequestChanged,
+    Pushed,
     Status,
     StatusReported,
 )
@@ -157,6 +160,94 @@ class _WorkflowRunEvent(msgspec.Struct):
     repository: _Repository
 
 
+class _PushedCommit(msgspec.Struct):
+    id: str = ""
+    message: str = ""
+    added: list[str] = []
+    modified: list[str] = []
+    removed: list[str] = []
+
+
+class _PushEvent(msgspec.Struct):
+    ref: str
+    after: str
+    deleted: bool
+    repository: _Repository
+    sender: _User | None = None
+    head_commit: _PushedCommit | None = None
+    commits: list[_PushedCommit] = []
+
+    def event(self) -> Pushed:
+        branch, tag = (self.ref.removeprefix(head) if self.ref.startswith(head) else "" for head in _REFS)
+        paths = {path for commit in self.commits for path in (*commit.added, *commit.modified, *commit.removed)}
+        return Pushed(
+            repository=self.repository.full_name,
+            branch=_text(branch),
+            tag=_text(tag),
+            # What an annotated tag points to is not its commit; that is told beside it.
+            sha="" if self.deleted else _text((self.head_commit.id if self.head_commit else "") or self.after),
+            login=_text(self.sender.login) if self.sender else "",
+            message=_text(self.head_commit.message) if self.head_commit else "",
+            paths=frozenset(paths),
+        )
+
+
+_REFS = ("refs/heads/", "refs/tags/")
+
+
+class _Label(msgspec.Struct):
+    name: str
+
+
+class _Side(msgspec.Struct):
+    ref: str
+    sha: str
+    repo: _Repository | None = None
+
+
+class _PullRequest(msgspec.Struct):
+    number: Id
+    title: str
+    state: str
+    head: _Side
+    base: _Side
+    updated_at: datetime
+    user: _User | None = None
+    draft: bool | None = None
+    labels: list[_Label] = []
+    merged_at: datetime | None = None
+    merged_by: _User | None = None
+    merge_commit_sha: str | None = None
+
+    def event(self, repository: str) -> PullRequest:
+        return PullRequest(
+            repository=repository,
+            number=self.number,
+            title=_text(self.title),
+            author=_text(self.user.login) if self.user else "",
+            open=self.state == "open",
+            draft=bool(self.draft),
+            source=self.head.repo.full_name if self.head.repo else "",
+            head=_text(self.head.ref),
+            sha=_text(self.head.sha),
+            base=_text(self.base.ref),
+            labels=frozenset(_text(label.name) for label in self.labels),
+            updated_at=self.updated_at,
+            merged_at=self.merged_at,
+            merged_by=_text(self.merged_by.login) if self.merged_by else "",
+            # Of one that is still open it is the merge that GitHub tries out.
+            merge_sha=_text(self.merge_commit_sha) if self.merged_at is not None else "",
+        )
+
+
+class _PullRequestEvent(msgspec.Struct):
+    action: str
+    pull_request: _PullRequest
+    repository: _Repository
+    sender: _User | None = None
+    label: _Label | None = None
+
+
 _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
     "deployment": msgspec.json.Decoder(_DeploymentEvent),
     "deployment_status": msgspec.json.Decoder(_StatusEvent),
@@ -165,6 +256,8 @@ _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
     "check_run": msgspec.json.Decoder(_CheckRunEvent),
     "check_suite": msgspec.json.Decoder(_CheckSuiteEvent),
     "workflow_run": msgspec.json.Decoder(_WorkflowRunEvent),
+    "push": msgspec.json.Decoder(_PushEvent),
+    "pull_request": msgspec.json.Decoder(_PullRequestEvent),
 }
 EVENTS = frozenset(_DECODERS)  # the others are answered and not stored
 _ENCODER = msgspec.json.Encoder()
@@ -196,6 +289,15 @@ def parse_webhook(event: str, body: str | bytes) -> Event:
             | _WorkflowRunEvent(commit, repository)
         ):
             return ChecksChanged(repository.full_name, _text(commit.head_sha))
+        case _PushEvent() as pushed:
+            return pushed.event()
+        case _PullRequestEvent(action, pull, repository, sender, label):
+            return PullRequestChanged(
+                pull.event(repository.full_name),
+                action=_text(action),
+                login=_text(sender.login) if sender else "",
+                label=_text(label.name) if label else "",
+            )
     raise Malformed(f"nobody needs the event {event}")
 
 

@@ -16,7 +16,16 @@ from urllib.parse import quote
 from bot.playground.github_state import Commit, Hook, Json, Person, Repository
 
 APP_CREATED = datetime(2024, 1, 1, tzinfo=UTC)
-APP_EVENTS = ("check_run", "check_suite", "deployment", "deployment_status", "status", "workflow_run")
+APP_EVENTS = (
+    "check_run",
+    "check_suite",
+    "deployment",
+    "deployment_status",
+    "pull_request",
+    "push",
+    "status",
+    "workflow_run",
+)
 
 # Addresses of a repository that are the API root plus a suffix; {…} are GitHub's own URI templates.
 _REPOSITORY_LINKS = {

@@ -19,8 +19,7 @@ class Masker:
 
     def hide(self, secret: str) -> None:
         """Each line of it, since output is made of lines."""
-        lines = [secret, *secret.splitlines()]
-        self._secrets |= {line.strip() for line in lines if len(line.strip()) >= SHORTEST}
+        self._secrets |= {line.strip() for line in secret.splitlines() if len(line.strip()) >= SHORTEST}
 
     def feed(self, text: str) -> str:
         """What can be shown now."""
@@ -57,12 +56,15 @@ class Masker:
 
     def _unsure_from(self, text: str) -> int:
         """Where the earliest end of the text starts that a secret begins with."""
-        longest = max(map(len, self._secrets), default=0)
-        for start in range(max(0, len(text) - longest + 1), len(text)):
-            rest = text[start:]
-            if any(len(secret) > len(rest) and secret.startswith(rest) for secret in self._secrets):
-                return start
-        return len(text)
+        earliest = len(text)
+        for secret in self._secrets:
+            start = text.find(secret[0], max(0, len(text) - len(secret) + 1), earliest)
+            while start >= 0:
+                if secret.startswith(text[start:]):
+                    earliest = start
+                    break
+                start = text.find(secret[0], start + 1, earliest)
+        return earliest
 
 
 def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:

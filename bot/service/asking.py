@@ -22,7 +22,7 @@ from bot.deploys.errors import (
     UnknownRef,
     problem_of,
 )
-from bot.deploys.model import HUMAN, ROLLBACK, Asker, Commit, Deploy, Problem, Wanted
+from bot.deploys.model import ROLLBACK, Asker, Commit, Deploy, Problem, Wanted
 from bot.deploys.nearest import nearest
 from bot.deploys.policy import CLEAR, EXPIRE, LINE, REFUSE, Decision
 from bot.service.core import CHANGE, CREATE
@@ -72,6 +72,9 @@ class Asking(Deciding):
             if known is not None:  # another worker took the same command in while GitHub was asked
                 return known
             twin = self._twin(connection, candidate)
+            if twin is not None and candidate.automatic:
+                self._supersede(connection, _kind(candidate), candidate.rank, twin)
+                return twin  # somebody was quicker than the rule
             if twin is not None:
                 raise AlreadyAsked(twin.app, twin.environment, twin.number, twin.state, twin.room)
             decision = self._decided(connection, candidate, environment, outside, fresh=fresh)
@@ -85,10 +88,33 @@ class Asking(Deciding):
             deploy = records.add_deploy(connection, source, _values(candidate))
             assert deploy is not None, "the place is held, and there was none of this source"
             records.add_card(connection, deploy.number, room)
+            if self._give_way(connection, deploy, decision):
+                decision = self._decided(connection, deploy, environment, outside, fresh=fresh)
             self._settle(connection, deploy, environment, decision)
             change = jobs.new_job(CHANGE, {"deploy": deploy.number}, subject=f"change:{deploy.number}")
             jobs.add(connection, change, self._clock.now())
             return self._show(connection, deploy.number)
+
+    def _by_rule(self, environment: str, wish: Wanted, asker: Asker, *, source: str, room: str = "") -> Deploy | None:
+        """Asks for what a rule wants, in the room named, else in those of the environment.
+
+        None when there is nowhere to show it, for what nobody sees nobody asked for, and when it can't be: whoever
+        it is for is told, else the admins. Raises TryLater while GitHub can't be asked.
+        """
+        _, app, _ = self.config.target(wish.target)
+        room = room or next(iter(self._rooms(app, environment)), "")
+        if not room:
+            return None
+        try:
+            return self.request(wish, asker, room=room, source=source, fresh=False)
+        except AlreadyAsked:
+            return None  # somebody was quicker
+        except PersonError as error:
+            with self._store.write() as connection:
+                told = problem_of(error).as_json()
+                for user_id in [asker.id] if asker.id else self.config.admins:
+                    self._tell(connection, user_id, "problem", told, f"{source}:{user_id}")
+            return None
 
     def foresee(self, wanted: Wanted, asker: Asker, *, room: str) -> Foreseen:
         """What every gate would say now; nothing is stored. Raises as `request` does, except NotAllowed."""
@@ -117,6 +143,8 @@ class Asking(Deciding):
             if deploy.state != states.HELD:
                 return
             decision = self._decided(connection, deploy, environment, outside, fresh=False)
+            if self._give_way(connection, deploy, decision):
+                decision = self._decided(connection, deploy, environment, outside, fresh=False)
             if self._settle(connection, deploy, environment, decision):
                 self._show(connection, number)
 
@@ -150,6 +178,35 @@ class Asking(Deciding):
         if deploy is None or not deploy.ours:
             raise UnknownDeploy(number)
         return deploy
+
+    def _give_way(self, connection: sa.Connection, deploy: Deploy, decision: Decision) -> bool:
+        """Of what rules ask for only the newest of a branch goes, so those that stand below it and still wait end.
+
+        Not before its checks are green: else a branch that moves faster than they run would never be deployed.
+        """
+        if not deploy.automatic or any(item.gate == policy.CHECKS for item in decision.of(policy.WAITING)):
+            return False
+        return self._supersede(connection, _kind(deploy), deploy.standing, deploy)
+
+    def _supersede(
+        self, connection: sa.Connection, of: tuple[str, str, str, str, str], below: float | None, by: Deploy
+    ) -> bool:
+        """What rules asked for `of` an app, environment, ref, task and hosts and what still waits gives way to `by`,
+        where it stands `below` that (None: whatever). False when there was none. The place is held.
+        """
+        older = [
+            other
+            for other in gates.held(connection, places=[of[:2]])
+            if other.automatic
+            and other.number != by.number
+            and (below is None or other.standing < below)
+            and _kind(other) == of
+            and other.sent_at is None  # else GitHub may have it
+        ]
+        problem = Problem("Superseded", {"number": by.number, "sha": by.sha})
+        for other in older:
+            self._end(connection, self._locked(connection, other.number), states.SUPERSEDED, problem)
+        return bool(older)
 
     # deciding
 
@@ -232,14 +289,11 @@ class Asking(Deciding):
             raise
         # Only a branch can be merged into; of a tag or commit the config's wish means nothing.
         merge = environment.auto_merge and not wanted.sha and self._github.branch_head(app.repository, ref) is not None
-        person = self.people.person(asker)
-        unchecked = wanted.force or wanted.cause == ROLLBACK
-        outside = self._outside(environment, app.repository, commit.sha, person, unchecked=unchecked)
         now = self._clock.now()
         candidate = Deploy(
             number=0,
             id=str(uuid.uuid4()),
-            origin=HUMAN,
+            origin=wanted.origin,
             app=name,
             repository=app.repository,
             environment=environment_name,
@@ -253,6 +307,10 @@ class Asking(Deciding):
             subject=commit.subject,
             user_id=asker.id,
             user_name=asker.name,
+            login=asker.login,
+            pull=wanted.pull,
+            author=wanted.author,
+            rank=wanted.rank,
             room=room,
             state=states.HELD,
             asked_at=now,
@@ -261,7 +319,7 @@ class Asking(Deciding):
             cause=wanted.cause,
             of=wanted.of,
         )
-        return candidate, environment, outside
+        return candidate, environment, self._outside(environment, candidate, self.people.person(asker))
 
     def _twin(self, connection: sa.Connection, deploy: Deploy) -> Deploy | None:
         return gates.twin(
@@ -290,12 +348,16 @@ class Asking(Deciding):
 
 _STORED = (
     "id origin app repository environment ref sha task hosts forced auto_merge reason subject user_id user_name room"
-    " message_id thread_id state asked_at pinned_at is_default cause of"
+    " login pull author rank message_id thread_id state asked_at pinned_at is_default cause of"
 ).split()
 
 
 def _values(deploy: Deploy) -> dict[str, Any]:
     return {name: getattr(deploy, name) for name in _STORED}
+
+
+def _kind(deploy: Deploy) -> tuple[str, str, str, str, str]:
+    return deploy.app, deploy.environment, deploy.ref, deploy.task, deploy.hosts
 
 
 def again(deploy: Deploy) -> str:

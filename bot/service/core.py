@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from bot.deploys import states
 from bot.deploys.clock import Clock
-from bot.deploys.config import Config, Environment
+from bot.deploys.config import App, Config, Environment
 from bot.deploys.errors import NotConfigured
 from bot.deploys.model import Deploy, Problem
 from bot.deploys.ports import Directory, GitHub
@@ -21,6 +21,7 @@ from bot.store.engine import Store
 # Kinds of jobs that the verbs leave behind; `bot/app.py` says who does them.
 CARD, CREATE, CHANGE, PAST = "card", "create", "change", "past"
 PROMOTE = "promote"
+BRANCH = "branch"
 DECIDE, WATCH, STOP = "decide", "watch", "stop"
 LOCK_TIMER = "lock"
 TELL = "tell"
@@ -62,6 +63,11 @@ class Core:
         if environment is None:
             raise NotConfigured(deploy.app, deploy.environment)
         return environment
+
+    def _rooms(self, app: App, environment: str) -> list[str]:
+        """Where what nobody asked for in a room is shown: where the environment is announced, else the app's first."""
+        announced = [item.room for item in app.announce if item.covers(environment)]
+        return announced or list(app.rooms[:1])
 
     # the row
 

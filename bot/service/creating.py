@@ -241,7 +241,7 @@ class Creating(Asking, Running):
         deploy = self.deploy(number)
         assert deploy is not None
         environment = self._environment(deploy)
-        if environment.when_red == "refuse":
+        if environment.when_red == "refuse" and not deploy.automatic:
             self._give_up(number, states.REFUSED, problem_of(error))
             return
         with self._store.write() as connection:
@@ -276,6 +276,7 @@ class Creating(Asking, Running):
             transient_environment=environment.transient_environment,
             description=_description(deploy),
             payload={
+                **({"deploy_user": deploy.author or deploy.user_name} if deploy.pull is not None else {}),
                 "user": deploy.user_name,
                 "room_id": deploy.room,
                 "name": deploy.app,

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from bot.deploys import policy
 from bot.deploys.config import Config, Environment
 from bot.deploys.errors import PersonError, TryLater, problem_of
-from bot.deploys.model import ROLLBACK, Deploy, Freezing, Person
+from bot.deploys.model import GREEN, ROLLBACK, Deploy, Freezing, Person
 from bot.deploys.policy import Answer, Checks, Facts
 from bot.service.core import Core
 from bot.store import gates, records
@@ -30,26 +30,27 @@ class Outside:
 class Deciding(Core):
     """Gathers facts and decides; the verbs act on what comes out."""
 
-    def _outside(
-        self, environment: Environment, repository: str, sha: str, asker: Person, *, unchecked: bool
-    ) -> Outside:
+    def _outside(self, environment: Environment, deploy: Deploy, asker: Person) -> Outside:
         """Asks Slack and GitHub what this decision needs of them, and nothing else. No transaction may be open."""
         override = Answer(False)
         if environment.override:
-            override = self.people.one_of(asker, environment.override, repository)
+            override = self.people.one_of(asker, environment.override, deploy.repository)
         checks = Checks()
-        if not unchecked and environment.required_contexts != ():
+        if not deploy.unchecked and environment.required_contexts != ():
             try:
-                checks = Checks(self._github.checks(repository, sha))
+                checks = Checks(self._github.checks(deploy.repository, deploy.sha))
             except (PersonError, TryLater) as error:
                 checks = Checks(problem=problem_of(error))
-        standing = self.people.may_deploy(asker, environment, repository)
+        if deploy.automatic:  # whoever wrote the rule has said so
+            standing = Answer(True, "rule")
+        else:
+            standing = self.people.may_deploy(asker, environment, deploy.repository)
         return Outside(asker, standing, override, checks)
 
     def _outside_of(self, deploy: Deploy, environment: Environment) -> Outside:
         with self._store.read() as connection:
-            asker = self.people.person_in(connection, deploy.user_id, deploy.user_name)
-        return self._outside(environment, deploy.repository, deploy.sha, asker, unchecked=deploy.unchecked)
+            asker = self.people.behind(connection, deploy)
+        return self._outside(environment, deploy, asker)
 
     def _decided(
         self, connection: sa.Connection, deploy: Deploy, environment: Environment, outside: Outside, *, fresh: bool
@@ -69,6 +70,8 @@ class Deciding(Core):
             sha=deploy.sha,
             forced=deploy.forced,
             rollback=deploy.cause == ROLLBACK,
+            automatic=deploy.automatic,
+            some_check=deploy.cause == GREEN,
             reason=deploy.reason,
             asker=outside.asker,
             standing=outside.standing,

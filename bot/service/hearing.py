@@ -11,8 +11,19 @@ import sqlalchemy as sa
 from bot.deploys import states
 from bot.deploys.config import App
 from bot.deploys.errors import PersonError
-from bot.deploys.events import ChecksChanged, Deployment, DeploymentCreated, Event, Pinged, Status, StatusReported
+from bot.deploys.events import (
+    ChecksChanged,
+    Deployment,
+    DeploymentCreated,
+    Event,
+    Pinged,
+    PullRequestChanged,
+    Pushed,
+    Status,
+    StatusReported,
+)
 from bot.deploys.model import ELSEWHERE, ROLLBACK, Deploy
+from bot.service.automating import Automating
 from bot.service.core import PAST, PROMOTE
 from bot.service.creating import Creating
 from bot.store import gates, jobs, records
@@ -20,7 +31,7 @@ from bot.store import gates, jobs, records
 PAST_DEPLOYMENTS = 50  # of each repository, read once so that a new bot knows what is live
 
 
-class Hearing(Creating):
+class Hearing(Creating, Automating):
     """The verbs `on_event`, `read_past` and `start`."""
 
     def on_event(self, event: Event) -> Deploy | None:
@@ -37,6 +48,14 @@ class Hearing(Creating):
                     with self._store.write() as connection:
                         for deploy in waiting:
                             self._decide_soon(connection, deploy.number)
+                self._heard_checks(event)
+                return None
+            case Pushed():
+                self._heard_push(event)
+                return None
+            case PullRequestChanged(pull):
+                if pull.merged:
+                    self._heard_merge(pull)
                 return None
             case DeploymentCreated(deployment):
                 return self._take_in(deployment, (), announce=True)

@@ -141,7 +141,7 @@ class Locking(Deciding):
                 deploy
                 for deploy in running
                 if deploy.state != states.ASKED  # not sent yet, so the lock holds it too
-                and self.people.person_in(connection, deploy.user_id).key != person.key
+                and self.people.behind(connection, deploy).key != person.key
             ]
             return Taken(lock, stolen, own, others)
 

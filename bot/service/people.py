@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import sqlalchemy as sa
 
 from bot.deploys.config import USER, Config, Environment
 from bot.deploys.errors import LookupFailed, PersonError, TryLater, problem_of
-from bot.deploys.model import Asker, Lock, Person, Vote
+from bot.deploys.model import Asker, Deploy, Lock, Person, Vote
 from bot.deploys.policy import Answer
 from bot.deploys.ports import Directory, GitHub
 from bot.store import gates
@@ -33,21 +33,46 @@ class People:
     def person(self, asker: Asker) -> Person:
         """The person behind a Slack user: the config says who they are at GitHub, else their own `login` does."""
         with self._store.read() as connection:
-            return self.person_in(connection, asker.id, asker.name)
+            return self.person_in(connection, asker.id, asker.name, asker.login)
 
-    def person_in(self, connection: sa.Connection, user_id: str, user_name: str = "") -> Person:
-        """The same, within a transaction."""
-        login = self._config.users.get(user_id) or gates.login_of(connection, user_id)
-        return Person(user_id, user_name, login)
+    def person_in(self, connection: sa.Connection, user_id: str, user_name: str = "", login: str = "") -> Person:
+        """The same, within a transaction. `login` is what is known of somebody whom nobody in Slack is linked to."""
+        known = self._config.users.get(user_id) or gates.login_of(connection, user_id)
+        return Person(user_id, user_name, known or login)
+
+    def behind(self, connection: sa.Connection, deploy: Deploy) -> Person:
+        """Whoever a deploy is for, as they are linked now."""
+        return self.person_in(connection, deploy.user_id, deploy.user_name, deploy.login)
+
+    def asker_of(self, login: str) -> Asker:
+        """Whoever has that login at GitHub: as Slack knows them where they are linked, else by the login alone."""
+        folded = login.casefold()
+        listed = (user for user, known in self._config.users.items() if known.casefold() == folded)
+        user_id = next(listed, "")
+        if not user_id and login:
+            with self._store.read() as connection:
+                user_id = gates.user_of(connection, login)
+        return Asker(user_id, login, login)
+
+    def keys_in(self, connection: sa.Connection, user_ids: Collection[str]) -> dict[str, str]:
+        """Person.key of each of those Slack users, as they are linked now."""
+        logins = {**gates.logins_of(connection, user_ids), **self._config.users} if user_ids else {}
+        return {user_id: Person(user_id, login=logins.get(user_id, "")).key for user_id in user_ids}
 
     def votes_now(self, connection: sa.Connection, number: int) -> list[Vote]:
         """What was said about a deploy, each voice that of the person as they are linked now."""
-        votes = gates.votes_on(connection, [number])[number]
-        return [replace(vote, person=self.person_in(connection, vote.user_id).key) for vote in votes]
+        return self.votes_of(connection, [number])[number]
+
+    def votes_of(self, connection: sa.Connection, numbers: Sequence[int]) -> dict[int, list[Vote]]:
+        """The same of many deploys."""
+        votes = gates.votes_on(connection, numbers)
+        keys = self.keys_in(connection, {vote.user_id for said in votes.values() for vote in said})
+        return {number: [replace(vote, person=keys[vote.user_id]) for vote in said] for number, said in votes.items()}
 
     def locks_now(self, connection: sa.Connection, locks: Sequence[Lock]) -> list[Lock]:
         """Locks, each that of the person as they are linked now."""
-        return [replace(lock, person=self.person_in(connection, lock.user_id).key) for lock in locks]
+        keys = self.keys_in(connection, {lock.user_id for lock in locks})
+        return [replace(lock, person=keys[lock.user_id]) for lock in locks]
 
     def admin(self, person: Person) -> bool:
         return person.id in self._config.admins

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sqlalchemy as sa
-
 from bot.deploys import states
 from bot.deploys.errors import (
     AlreadyVoted,
@@ -13,7 +11,7 @@ from bot.deploys.errors import (
     OwnDeploy,
     PersonError,
 )
-from bot.deploys.model import Asker, Deploy, Person, Problem, Vote
+from bot.deploys.model import Asker, Deploy, Problem, Vote
 from bot.service.asking import Asking
 from bot.store import gates, records, runs
 
@@ -53,7 +51,7 @@ class Voting(Asking):
             if deploy.state != states.HELD:
                 raise NotWaiting(number, deploy.state)
             # Both as they are linked now: who links a second account to one login is one person.
-            if voter.key == self._asker_now(connection, deploy).key and not approvals.self_approval:
+            if voter.key == self.people.behind(connection, deploy).key and not approvals.self_approval:
                 raise OwnDeploy(number)
             now = self._clock.now()
             vote = Vote(
@@ -85,9 +83,6 @@ class Voting(Asking):
             self._decide_soon(connection, number)
             return self._show(connection, number)
 
-    def _asker_now(self, connection: sa.Connection, deploy: Deploy) -> Person:
-        return self.people.person_in(connection, deploy.user_id, deploy.user_name)
-
     def cancel(self, number: int, asker: Asker) -> Deploy:
         """Takes a deploy back, whether it waits or is under way; a running one is marked inactive at GitHub.
 
@@ -99,7 +94,7 @@ class Voting(Asking):
             raise NotWaiting(number, deploy.state)
         person = self.people.person(asker)
         with self._store.read() as connection:
-            own = self._asker_now(connection, deploy).key == person.key
+            own = self.people.behind(connection, deploy).key == person.key
         if not own and not self.people.admin(person):
             answer = self.people.may_deploy(person, self._environment(deploy), deploy.repository)
             if not answer.yes:

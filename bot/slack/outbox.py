@@ -14,6 +14,7 @@ from bot.deploys.clock import Clock
 from bot.deploys.model import Deploy, Step
 from bot.slack.client import SlackClient, SlackRefused
 from bot.slack.views import card as views
+from bot.slack.views import thread
 from bot.slack.views.text import Links
 from bot.store import gates, logs, records, runs
 from bot.store.engine import Store
@@ -128,7 +129,7 @@ class Outbox:
             steps = records.steps(connection, deploy.number, after=row.told)
             printed = self._printed(connection, deploy, steps)
         for step in steps:
-            message = views.line(deploy, step, row.room, printed.get(step.id, ""))
+            message = thread.line(deploy, step, row.room, printed.get(step.id, ""))
             if message is None:
                 continue
             try:

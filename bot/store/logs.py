@@ -10,6 +10,8 @@ import sqlalchemy as sa
 
 from bot.store.schema import log_chunks, logs
 
+LONGEST_LINE = 400  # characters of it in a tail
+
 
 @dataclass(frozen=True, slots=True)
 class Log:
@@ -78,14 +80,15 @@ def read(connection: sa.Connection, log_id: str, after: int = 0, limit: int = 10
 
 
 def tail(connection: sa.Connection, log_id: str, lines: int, characters: int = 4000) -> str:
-    """The last lines that are not blank, together no longer than `characters`; '' when there are none."""
+    """The last lines that are not blank, of each its beginning, together no longer than `characters`; '' when there are
+    none."""
     query = sa.select(log_chunks.c.text).where(log_chunks.c.log == log_id).order_by(log_chunks.c.seq.desc()).limit(200)
     text = ""
     for piece in connection.execute(query).scalars():
         text = piece + text
         if len(text) > 4 * characters or text.count("\n") > 4 * lines:
             break
-    found = [line.rstrip() for line in text.split("\n") if line.strip()][-lines:]
+    found = [line.rstrip()[:LONGEST_LINE] for line in text.split("\n") if line.strip()][-lines:]
     return "\n".join(found)[-characters:]
 
 

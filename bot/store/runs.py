@@ -27,7 +27,8 @@ CANCELLED, HANDED_OVER = "cancelled", "handed_over"  # outcomes that are no stat
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One deployment that a provider of ours carries out. `attempts` counts the one under way."""
+    """One deployment that a provider of ours carries out. `attempts` counts the one under way; `begun`: an earlier one
+    has come as far as the provider."""
 
     id: int
     deploy: int
@@ -41,6 +42,7 @@ class Run:
     run_at: datetime
     deadline_at: datetime
     attempts: int
+    begun: bool
     cancelled: bool
     log: str
     payload: Mapping[str, Any] = field(default_factory=dict)
@@ -85,6 +87,7 @@ def begin(connection: sa.Connection, values: dict[str, Any], public_url: str, no
         "created_at": now,
         "run_at": now,
         "attempts": 0,
+        "begun": False,
         "cancelled": False,
         "remembered": {},
         "log": log,

@@ -112,7 +112,11 @@ deploys = sa.Table(
     sa.Column("deadline_at", Moment),
     sa.Column("ended_by", sa.String(64), nullable=False, server_default=""),
     sa.Column("is_default", sa.Boolean, nullable=False, server_default=sa.false()),
-    sa.Column("cause", sa.String(16), nullable=False, server_default=""),  # retry | rollback | promotion
+    sa.Column("login", sa.String(100), nullable=False, server_default=""),  # of whoever a rule asked for
+    sa.Column("pull", sa.BigInteger),  # the pull request that led to it
+    sa.Column("author", sa.String(100), nullable=False, server_default=""),  # of that pull request
+    sa.Column("rank", sa.Float),  # among the deploys of its branch, where that is not by number
+    sa.Column("cause", sa.String(16), nullable=False, server_default=""),  # retry | push | …
     sa.Column("of", sa.BigInteger),  # the deploy that led to it
     sa.Column("undone_by", sa.BigInteger),  # the rollback that took it back
     sa.UniqueConstraint("id"),
@@ -121,23 +125,32 @@ deploys = sa.Table(
     sa.UniqueConstraint("repository", "deployment_id"),
     sa.Index("ix_deploys_place", "app", "environment", "number"),
     sa.Index("ix_deploys_app", "app", "number"),
+    sa.Index("ix_deploys_sha", "app", "sha"),
     sqlite_autoincrement=True,
 )
-_live = deploys.c.state == "success"
-sa.Index(
-    "ix_deploys_live",
-    deploys.c.app,
-    deploys.c.environment,
-    deploys.c.finished_at,
-    sqlite_where=_live,
-    postgresql_where=_live,
+# Of a ref's beginning, since PostgreSQL has no room in an index for a name of thousands of letters. SQLite knows the
+# expression again only where it stands in a query as it stands here.
+REF_START = 100
+ref_start: sa.ColumnElement[str] = sa.func.substr(
+    deploys.c.ref, sa.literal_column("1"), sa.literal_column(f"{REF_START}")
 )
+sa.Index("ix_deploys_ref", deploys.c.app, ref_start, deploys.c.number)
+sa.Index("ix_deploys_place_ref", deploys.c.app, deploys.c.environment, ref_start, deploys.c.number)
 
+# Each holds just those rows that are looked for by it, since what succeeded or ended grows without end.
+_place = (deploys.c.app, deploys.c.environment)
+_newest = (*_place, deploys.c.finished_at, deploys.c.number)
+_live = sa.and_(deploys.c.state == "success", deploys.c.inactive_at.is_(None))
+sa.Index("ix_deploys_live", *_newest, sqlite_where=_live, postgresql_where=_live)
+_whole = sa.and_(deploys.c.state == "success", deploys.c.task == "deploy", deploys.c.hosts == "")
+sa.Index("ix_deploys_whole", *_newest, sqlite_where=_whole, postgresql_where=_whole)
 _open = deploys.c.finished_at.is_(None)
-sa.Index("ix_deploys_open", deploys.c.app, deploys.c.number, sqlite_where=_open, postgresql_where=_open)
-
+sa.Index("ix_deploys_open", *_place, deploys.c.asked_at, sqlite_where=_open, postgresql_where=_open)
 _held = deploys.c.state == "held"
-sa.Index("ix_deploys_held", deploys.c.app, deploys.c.environment, sqlite_where=_held, postgresql_where=_held)
+sa.Index("ix_deploys_held", *_place, sqlite_where=_held, postgresql_where=_held)
+_expired = deploys.c.state == "expired"
+sa.Index("ix_deploys_expired", deploys.c.sha, sqlite_where=_expired, postgresql_where=_expired)
+sa.Index("ix_deploys_held_sha", deploys.c.sha, sqlite_where=_held, postgresql_where=_held)
 
 # A row for each environment that was ever decided about: whoever decides there holds it, so that a lock, a vote
 # and a deploy of the same moment come one after another.
@@ -146,6 +159,35 @@ places = sa.Table(
     metadata,
     sa.Column("app", sa.String(255), primary_key=True),
     sa.Column("environment", sa.String(255), primary_key=True),
+)
+
+# The branches that rules look at, and where a push last set each.
+branches = sa.Table(
+    "branches",
+    metadata,
+    sa.Column("id", Serial, primary_key=True),
+    sa.Column("repository", sa.String(255), nullable=False),  # in lower case
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("heard_sha", sa.String(64), nullable=False),
+    sa.Column("heard_at", Moment, nullable=False),
+    sa.UniqueConstraint("repository", "name"),
+    sqlite_autoincrement=True,
+)
+
+# Pushes and merges that no rule has looked at yet.
+moves = sa.Table(
+    "moves",
+    metadata,
+    sa.Column("id", Serial, primary_key=True),
+    sa.Column("branch", sa.BigInteger, sa.ForeignKey("branches.id"), nullable=False),
+    sa.Column("sha", sa.String(64), nullable=False),
+    sa.Column("merged", sa.Boolean, nullable=False),
+    sa.Column("login", sa.String(100), nullable=False),
+    sa.Column("pull", sa.BigInteger),
+    sa.Column("author", sa.String(100), nullable=False),
+    sa.Column("at", Moment, nullable=False),
+    sa.UniqueConstraint("branch", "sha", "merged"),
+    sqlite_autoincrement=True,
 )
 
 # Who agreed to what, and what the config asked for then. Rows are added and never changed.
@@ -186,6 +228,8 @@ locks = sa.Table(
     sa.UniqueConstraint("scope"),
     sqlite_autoincrement=True,
 )
+_locked = locks.c.scope.is_not(None)
+sa.Index("ix_locks_holding", locks.c.id, sqlite_where=_locked, postgresql_where=_locked)
 
 # Freezes that people made; those of the config are in the config.
 freezes = sa.Table(
@@ -207,6 +251,8 @@ freezes = sa.Table(
     sa.UniqueConstraint("scope"),
     sqlite_autoincrement=True,
 )
+_frozen = freezes.c.scope.is_not(None)
+sa.Index("ix_freezes_holding", freezes.c.id, sqlite_where=_frozen, postgresql_where=_frozen)
 
 # Who is who at GitHub, as `login` found out.
 logins = sa.Table(
@@ -256,6 +302,7 @@ runs = sa.Table(
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("claimed_by", sa.String(64)),
     sa.Column("lease_until", Moment),
+    sa.Column("begun", sa.Boolean, nullable=False),  # a provider was told to do it; before that, nothing has happened
     sa.Column("cancelled", sa.Boolean, nullable=False),
     sa.Column("remembered", sa.JSON, nullable=False),  # what the provider left for a later attempt
     sa.Column("log", sa.String(64), nullable=False),
@@ -338,4 +385,5 @@ facts = sa.Table(
     sa.Column("name", sa.String(255), primary_key=True),
     sa.Column("value", sa.JSON, nullable=False),
     sa.Column("at", Moment, nullable=False),
+    sa.Index("ix_facts_at", "at"),
 )

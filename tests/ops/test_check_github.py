@@ -140,8 +140,8 @@ def test_webhooks_that_would_not_work(small: World, look: Look) -> None:
     hook.active = False
     assert fault() == f"the webhook to {here} is switched off: tick Active under Settings › Webhooks"
     hook.active, hook.events = True, ("push", "deployment")
-    all_but_deployments = "Check runs, Check suites, Deployment statuses, Statuses and Workflow runs"
-    assert fault() == f"the webhook to {here} does not send {all_but_deployments}: tick them under Settings › Webhooks"
+    lacking = "Check runs, Check suites, Deployment statuses, Pull requests, Statuses and Workflow runs"
+    assert fault() == f"the webhook to {here} does not send {lacking}: tick them under Settings › Webhooks"
     hook.events, hook.secret = ("*",), ""
     assert fault() == f"the webhook to {here} has no secret: set it to GITHUB_WEBHOOK_SECRET"
     hook.secret = "something else"
@@ -154,7 +154,7 @@ def test_webhooks_that_would_not_work(small: World, look: Look) -> None:
     assert fault() == (
         "its webhook goes to http://127.0.0.1:9/github/webhooks: add one under Settings › Webhooks to "
         f"{here} with GITHUB_WEBHOOK_SECRET as its secret and the events Check runs, Check suites, "
-        "Deployment statuses, Deployments, Statuses and Workflow runs"
+        "Deployment statuses, Deployments, Pull requests, Pushes, Statuses and Workflow runs"
     )
     repo.hooks.clear()
     assert fault().startswith(f"no webhook leads to me: add one under Settings › Webhooks to {here} with")
@@ -233,9 +233,10 @@ def test_a_github_app_that_is_not_told_of_everything(
     world.github.app_id, world.github.app_public_key = 77, keys[1]
     assert fails(look(world, 0)) == [], "the repository has a webhook of its own"
     told = (
-        "acme/web: the App is not subscribed to Check runs, Check suites and Workflow runs: tick them in the App's "
-        "settings under Permissions & events (Statuses takes Commit statuses: read, Check runs and Check suites take "
-        "Checks: read, Workflow runs take Actions: read)"
+        "acme/web: the App is not subscribed to Check runs, Check suites, Pull requests, Pushes and Workflow runs: "
+        "tick them in the App's settings under Permissions & events (Statuses takes Commit statuses: read, "
+        "Check runs and Check suites take "
+        "Checks: read, Workflow runs take Actions: read, Pull requests take Pull requests: read)"
     )
     world.github.repository("acme/web").hooks.clear()
     assert fails(look(world, 1)) == [told]

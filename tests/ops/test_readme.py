@@ -170,5 +170,5 @@ def test_the_events_of_the_webhook_are_those_that_are_taken() -> None:
     of_hook, of_app = re.findall(r"(?:just|subscribe it to) (\*[^.]+\*)\.", step)
     names = list(EVENT_NAMES.values())
     assert of_hook == f"*{'*, *'.join(names[:-1])}* and *{names[-1]}*"
-    of_one = [re.sub("(?<=us)es$|s$", "", name) for name in names]
+    of_one = [re.sub("(?<=us|sh)es$|s$", "", name) for name in names]
     assert of_app == f"*{'*, *'.join(of_one[:-1])}* and *{of_one[-1]}*"

@@ -213,3 +213,28 @@ def test_a_flood_is_bounded(make_place: Make, tmp_path: Path, monkeypatch: pytes
     assert written.endswith("1000000\nlast\n[success]\n")
     assert "characters are left out here" in written
     assert len(written) < 200_000 + 64_000 + 200
+
+
+def test_what_it_printed_can_say_nothing_to_the_room(make_place: Make, tmp_path: Path) -> None:
+    world = make_place(local(tmp_path))
+    program(
+        tmp_path,
+        """#!/bin/sh
+    printf 'first\\n\\033[31mred\\033[0m <!channel> ``` <@U0BEN> &amp;\\n\\n'
+    seq 1 20
+    head -c 5000 /dev/zero | tr '\\0' x
+    exit 1
+    """,
+    )
+    world.say("U0ANA", "/deploy web/topic to production")
+    carry_out(world)
+    line = thread(world)[-1]
+    assert "first" not in line
+    assert "20\nxxx" in line
+    assert len(line) < 3000
+    program(tmp_path, "#!/bin/sh\nprintf '\\033[31mred\\033[0m <!channel> ``` <@U0BEN>\\n'\nexit 1\n")
+    world.say("U0ANA", "/deploy web/topic to production/fe1")
+    carry_out(world)
+    sent = [message for message in world.slack.messages("C0OPS") if message.is_reply][-1]
+    assert "red &lt;!channel&gt; ʼʼʼ &lt;@U0BEN&gt;" in str(sent.blocks)
+    assert "\\x1b" not in str(sent.blocks)

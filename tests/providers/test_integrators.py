@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
+from bot.__main__ import main
 from bot.deploys import integrators
 from bot.deploys.config import Config
 from bot.deploys.config_file import ConfigError, read_config
@@ -174,3 +175,22 @@ def test_variables_that_are_missing_are_named_with_who_asks() -> None:
     place = "apps.web.environments.production.provider"
     assert missing(config, lambda names: {"OTHER": "x"}) == [("DEPLOY_KEY", place)]
     assert secret_names(config) == ["DEPLOY_KEY", "OTHER"]
+
+
+def test_the_bot_does_not_start_without_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "shipbot.yml"
+    path.write_text(CONFIG.format(provider="{type: command, run: [x], env: [KEY_THAT_NOBODY_SETS]}"))
+    given = {
+        "SHIPBOT_CONFIG": str(path),
+        "SLACK_BOT_TOKEN": "xoxb-1",
+        "SLACK_SIGNING_SECRET": "s",
+        "GITHUB_TOKEN": "g",
+        "GITHUB_WEBHOOK_SECRET": "w",
+    }
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert main(["serve"]) == 2
+    words = f"KEY_THAT_NOBODY_SETS: must be set (apps.web.environments.production.provider in {path})"
+    assert words in capsys.readouterr().err

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import threading
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from bot import reporter
-from bot.store import runs
-from tests.front.chat import deliver_altered, thread
+from bot.store import logs, runs
+from tests.front.chat import deliver_altered
+from tests.front.chat import thread as thread_lines
 from tests.providers.places import (
     alive,
     carry_out,
@@ -94,7 +99,7 @@ def test_its_time_runs_out(make_place: Make, tmp_path: Path, hurried: None) -> N
     carry_out(world)
     assert statuses(world)[-1] == ("error", "Stopped after 10 min, the time that it has (timeout).")
     assert "Stopped after 10 min" in newest_card(world)
-    assert "lost" not in "\n".join(thread(world))
+    assert "lost" not in "\n".join(thread_lines(world))
 
 
 def test_the_bot_stops_in_the_middle(make_place: Make, tmp_path: Path, hurried: None) -> None:
@@ -134,7 +139,8 @@ def test_a_replica_that_is_gone(make_place: Make, tmp_path: Path, rerun: bool) -
     world.say("U0ANA", "/deploy web/topic to production")
     with world.store.write() as connection:
         claimed = runs.claim(connection, "another", world.clock.now())
-    assert claimed is not None
+        assert claimed is not None
+        assert runs.update(connection, claimed, begun=True)
     world.advance(seconds=59)
     world.bot._sweep()
     carry_out(world)
@@ -164,6 +170,32 @@ def test_what_it_leaves_running_is_ended(make_place: Make, tmp_path: Path) -> No
     assert statuses(world)[-1][0] == "success"
 
 
+def test_a_replica_that_went_before_it_had_begun(make_place: Make, tmp_path: Path) -> None:
+    world = make_place(local(tmp_path))
+    program(tmp_path, "#!/bin/sh\necho ran\n")
+    world.say("U0ANA", "/deploy web/topic to production")
+    with world.store.write() as connection:
+        assert runs.claim(connection, "another", world.clock.now()) is not None
+    world.advance(seconds=61)
+    world.bot._sweep()
+    carry_out(world)
+    assert output(world.store) == "ran\n[success]\n"
+
+
+def test_the_bot_stops_before_it_has_begun(make_place: Make, tmp_path: Path) -> None:
+    world = make_place(local(tmp_path))
+    program(tmp_path, "#!/bin/sh\necho ran\n")
+    world.say("U0ANA", "/deploy web/topic to production")
+    claim = world.bot.runner._claim()
+    assert claim is not None
+    world.bot.runner.stop(1)
+    world.bot.runner._do(claim)
+    assert not world.bot.runner.step()
+    world.restart()
+    carry_out(world)
+    assert output(world.store) == "ran\n[success]\n"
+
+
 # One at a time, and once
 
 
@@ -181,7 +213,7 @@ def test_a_deployment_is_carried_out_once(make_place: Make, tmp_path: Path) -> N
 
 
 def test_in_one_environment_one_at_a_time(make_place: Make, tmp_path: Path) -> None:
-    world = make_place(local(tmp_path, rerun=True))
+    world = make_place(local(tmp_path))
     program(tmp_path, "#!/bin/sh\necho ran\n")
     for _ in range(2):
         world.github.create_deployment("acme/web", "topic", environment="production")
@@ -193,6 +225,31 @@ def test_in_one_environment_one_at_a_time(make_place: Make, tmp_path: Path) -> N
         runs.put_back(connection, first, world.clock.now())
     carry_out(world)
     assert [statuses(world, number)[-1][0] for number in (0, 1)] == ["success", "success"]
+
+
+def test_many_who_claim_at_once(make_place: Make, tmp_path: Path) -> None:
+    world = make_place(local(tmp_path))
+    for _ in range(3):
+        world.github.create_deployment("acme/web", "topic", environment="production")
+    world.deliver()
+    won: list[runs.Run] = []
+    together = threading.Barrier(4)
+
+    def claim(name: str) -> None:
+        together.wait(10)
+        with contextlib.suppress(sa.exc.IntegrityError), world.store.write() as connection:
+            if (run := runs.claim(connection, name, world.clock.now())) is not None:
+                won.append(run)
+
+    for expected in (1, 2, 3):
+        threads = [threading.Thread(target=claim, args=(f"replica {number}",)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+        assert len({run.id for run in won}) == len(won) == expected
+        with world.store.write() as connection:
+            assert runs.finish(connection, won[-1], runs.HANDED_OVER, world.clock.now())
 
 
 def test_nothing_is_run_for_what_is_not_asked_of_us(make_place: Make, tmp_path: Path) -> None:
@@ -251,7 +308,7 @@ def test_github_refuses_statuses(make_place: Make, tmp_path: Path) -> None:
     carry_out(world)
     for _ in range(70):
         world.advance(minutes=1)
-    assert "GitHub does not let me write the status `success`" in "\n".join(thread(world))
+    assert "GitHub does not let me write the status `success`" in "\n".join(thread_lines(world))
 
 
 def test_a_variable_is_missing(make_place: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -269,3 +326,29 @@ def test_the_provider_is_taken_out_of_the_config(make_place: Make, tmp_path: Pat
     world.restart()
     carry_out(world)
     assert statuses(world)[-1] == ("error", "The config has no provider for web in production any more.")
+
+
+# Logs
+
+
+def test_a_log_is_kept_for_as_long_as_the_config_says(make_place: Make, tmp_path: Path) -> None:
+    world = make_place(local(tmp_path))
+    program(tmp_path, "#!/bin/sh\necho ran\n")
+    world.say("U0ANA", "/deploy web/topic to production")
+    carry_out(world)
+    with world.store.read() as connection:
+        run = runs.of_deploy(connection, 1)
+        assert run is not None
+        assert logs.tail(connection, run.log, 2) == "ran\n[success]"
+        [first, second] = logs.read(connection, run.log)
+        assert logs.read(connection, run.log, after=first.seq) == [second]
+        found = logs.find(connection, run.log)
+        assert found is not None
+        assert (found.deploy, found.chunks, found.size) == (1, 2, len("ran\n[success]\n"))
+        assert found.ended_at == run.finished_at
+    for days, kept in ((29, True), (2, False)):
+        world.clock.moment += timedelta(days=days)
+        world.bot._sweep()
+        with world.store.read() as connection:
+            assert (logs.find(connection, run.log) is not None) == kept
+            assert bool(logs.read(connection, run.log)) == kept

@@ -1,4 +1,4 @@
-"""The card: one message that shows a deploy, and the lines in its thread."""
+"""The card: one message that shows a deploy."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from bot.deploys import model, policy, states
-from bot.deploys.model import Change, Deploy, Lock, Step, Vote
+from bot.deploys.model import Change, Deploy, Lock, Vote
 from bot.deploys.policy import Ahead, Finding
 from bot.slack.views import findings as words
 from bot.slack.views.problems import cause, explain
 from bot.slack.views.text import (
-    LINK,
     Block,
     Links,
     Message,
@@ -23,22 +22,18 @@ from bot.slack.views.text import (
     context,
     count,
     duration,
-    escape,
     flat,
     is_address,
     link,
     link_button,
     listed,
     name,
-    output,
     person,
     plain,
     plain_context,
     plain_section,
-    quoted,
     room,
     section,
-    who,
 )
 
 APPROVE, REJECT, CANCEL, FORCE = "deploy_approve", "deploy_reject", "deploy_cancel", "deploy_force"
@@ -62,6 +57,7 @@ _EMOJI = {
     states.REFUSED: ":no_entry:",
     states.EXPIRED: ":wastebasket:",
     states.CANCELLED: ":heavy_multiplication_x:",
+    states.SUPERSEDED: ":track_next:",
     states.LOST: ":warning:",
 }
 _UNKNOWN_EMOJI = ":grey_question:"
@@ -94,6 +90,7 @@ _SHORT_WORDS = {
     states.REFUSED: "refused",
     states.EXPIRED: "given up",
     states.CANCELLED: "cancelled",
+    states.SUPERSEDED: "superseded",
     states.LOST: "lost from sight",
 }
 
@@ -105,11 +102,16 @@ _DETOURS = {
 }
 
 
+def sign(state: str) -> str:
+    """The sign of a state."""
+    return _EMOJI.get(state, _UNKNOWN_EMOJI)
+
+
 def emoji(deploy: Deploy) -> str:
     """The sign of a deploy's state; white when it was live and is no more."""
     if deploy.state == states.SUCCESS and deploy.inactive_at is not None:
         return ":white_circle:"
-    return _EMOJI.get(deploy.state, _UNKNOWN_EMOJI)
+    return sign(deploy.state)
 
 
 def state_words(state: str) -> str:
@@ -150,7 +152,7 @@ def card(deploy: Deploy, links: Links, sight: Sight, detour: str = "") -> Messag
         blocks.append(context("\n".join(lines)))
     if deploy.description and deploy.problem is None:
         blocks.append(plain_section(deploy.description))
-    if marks := _marks(deploy, sight, findings):
+    if marks := _marks(deploy, links, sight, findings):
         blocks.append(context(*marks))
     if deploy.change is not None:
         blocks += _change(deploy.change, links, deploy.repository)
@@ -174,87 +176,16 @@ def _findings(deploy: Deploy, sight: Sight) -> list[Finding]:
     ]
 
 
-def line(deploy: Deploy, step: Step, room_id: str, printed: str = "") -> Message | None:
-    """A step of the timeline as a line in the card's thread; one that ends the deploy mentions the person.
-
-    `printed` is the end of what a provider printed, for one that failed.
-
-    None for what is said in the room it was asked in alone: nobody is called twice.
-    """
-    if step.kind in ("asks", "reminds"):
-        return _call(deploy, step) if room_id == deploy.room else None
-    if step.kind in _SAID_BY:
-        by, reason = person(step.actor), f": {quoted(step.description)}" if step.description else ""
-        text = _SAID_BY[step.kind].format(by=by, reason=reason)
-        return Message(plain(text), [section(text)])
-    if step.state == "not_stopped":
-        text = ":warning: GitHub did not let me mark the deployment inactive, so whoever deploys may not know."
-        return Message(plain(text), [section(text)])
-    if step.state == "not_reported":
-        told = f"GitHub does not let me write the status {code(step.description)}, so this may not be how it stands."
-        return Message(plain(f":warning: {told}"), [section(f":warning: {told}")])
-    if step.kind == "merged":
-        branch, commit = code(deploy.ref), code(step.actor)
-        text = f":twisted_rightwards_arrows: GitHub merged the default branch into {branch}; going on with {commit}"
-        return Message(plain(text), [section(text)])
-    if step.kind == "problem":
-        what = f"*{deploy.app}* to *{deploy.environment}*"
-        why = _why(deploy, step.state)
-        sign, whom = _EMOJI.get(step.state, _UNKNOWN_EMOJI), person(deploy.user_id, deploy.user_name)
-        text = f"{sign} {whom}: {what} {_ending(step.state)}. {why}"
-        return Message(plain(text), [section(text)])
-    sign = _EMOJI.get(step.state, _UNKNOWN_EMOJI)
-    by = f" · {code(step.actor)}" if step.actor else ""
-    text = f"{sign} {state_words(step.state)}{_after(deploy, step)}{by}"
-    if step.late:
-        text = f"{sign} {code(step.state)} came in late and changes nothing{by}"
-        if step.state == states.INACTIVE:
-            text = f"{sign} No longer live: GitHub marks it inactive{by}"
-    elif states.is_final(step.state) and deploy.ours:
-        text = f"{text} · {person(deploy.user_id, deploy.user_name)}"
-    found = [link(url, label) for url, label in _addresses(step.log_url, step.environment_url) if is_address(url, LINK)]
-    text = " · ".join([text, *found])
-    blocks = [section(text)]
-    sentence = plain(text)
-    if step.description:
-        blocks.append(plain_context(step.description))
-        sentence += f" · {escape(flat(step.description))}"
-    if shown := output(printed):
-        blocks.append(section(shown))
-    return Message(sentence, blocks)
-
-
-_SAID_BY = {
-    "approved": ":white_check_mark: {by} approved it",
-    "rejected": ":no_entry: {by} rejected it{reason}",
-    "overridden": ":rotating_light: {by} deploys through the freeze{reason}",
-    "forced": ":fast_forward: {by} forced it: checks and order are skipped",
-}
-
-
-def _call(deploy: Deploy, step: Step) -> Message:
-    """Mentions those who may approve."""
-    listed_ = [who(item) for item in step.description.split()]
-    again = "still waits" if step.kind == "reminds" else "waits"
-    own = any(item["gate"] == policy.APPROVALS and item["facts"].get("own") for item in deploy.findings)
-    anyone = "anyone" if own else f"anyone but {person(deploy.user_id, deploy.user_name)}"
-    called = f"{' '.join(listed_)}: " if listed_ else ""
-    whom = "you" if listed_ else anyone
-    text = (
-        f":raised_hand: {called}#{deploy.number} {again} for {whom} to approve it. "
-        f"{code(f'/deploy approve {deploy.number}')} does, like the button above."
-    )
-    return Message(plain(text), [section(text)])
-
-
 def _what(deploy: Deploy, links: Links) -> str:
     """What goes where, for whom."""
     sha = links.commit(deploy.repository, deploy.sha)
     at = sha if deploy.sha.startswith(deploy.ref) else f"{code(deploy.ref)} at {sha}"
     task = "" if deploy.task == "deploy" else f" {code(deploy.task)}"
     whom = person(deploy.user_id, deploy.user_name)
-    by = f"for {whom}" if deploy.ours else f"by {whom}, not through me"
-    return f"{name(deploy.app)}{task} to {name(deploy.environment)} · {at} · #{deploy.number} {by}"
+    by = f" for {whom}" if deploy.ours else f" by {whom}, not through me"
+    if deploy.automatic and not (deploy.user_id or deploy.user_name):
+        by = ""  # nobody's wish but the config's
+    return f"{name(deploy.app)}{task} to {name(deploy.environment)} · {at} · #{deploy.number}{by}"
 
 
 def _now(deploy: Deploy, sight: Sight, findings: Sequence[Finding]) -> str:
@@ -265,7 +196,7 @@ def _now(deploy: Deploy, sight: Sight, findings: Sequence[Finding]) -> str:
     if state == states.ASKED:
         return explain(deploy.problem) if deploy.problem else "Creating the deployment at GitHub"
     if state in _OURS_TO_EXPLAIN:
-        return _why(deploy, state)
+        return why(deploy, state)
     said = state_words(state)
     if deploy.inactive_at is not None and state == states.SUCCESS and deploy.finished_at is not None:
         lasted = duration(deploy.inactive_at - deploy.finished_at)
@@ -287,10 +218,10 @@ def _approved_by(deploy: Deploy, sight: Sight) -> str:
     return f" · approved by {listed(voters)}" if voters else ""
 
 
-_OURS_TO_EXPLAIN = frozenset({states.REFUSED, states.LOST, states.EXPIRED, states.CANCELLED})
+_OURS_TO_EXPLAIN = frozenset({states.REFUSED, states.LOST, states.EXPIRED, states.CANCELLED, states.SUPERSEDED})
 
 
-def _why(deploy: Deploy, state: str) -> str:
+def why(deploy: Deploy, state: str) -> str:
     """Why it ended without GitHub's word for it."""
     problem = deploy.problem
     if state == states.LOST and (problem is None or problem.code != "TimedOut"):
@@ -304,32 +235,24 @@ def _why(deploy: Deploy, state: str) -> str:
     return explain(problem) if problem else "GitHub refused it."
 
 
-def _ending(state: str) -> str:
-    return {
-        states.REFUSED: "did not start",
-        states.EXPIRED: "was given up",
-        states.CANCELLED: "was cancelled",
-        states.LOST: "is lost from sight",
-    }.get(state, code(state))
-
-
-def _after(deploy: Deploy, step: Step) -> str:
-    started: datetime = deploy.asked_at
-    return f" after {duration(step.at - started)}" if step.at >= started else ""
-
-
 _CAUSES = {
     model.RETRY: ":repeat: Tries #{of} again",
     model.ROLLBACK: ":rewind: Rolls back #{of}; checks and order are skipped",
     model.PROMOTION: ":arrow_upper_right: Carries #{of} on",
+    model.PUSH: ":robot_face: By rule: every push to {ref}",
+    model.GREEN: ":robot_face: By rule: every push to {ref}, once it is green",
+    model.MERGE: ":robot_face: By rule: every merge into {ref}{pull}",
+    model.PREVIEW: ":robot_face: By rule: a preview{pull}",
+    model.SCHEDULE: ":robot_face: By rule: on schedule",
 }
 
 
-def _marks(deploy: Deploy, sight: Sight, findings: Sequence[Finding]) -> list[str]:
+def _marks(deploy: Deploy, links: Links, sight: Sight, findings: Sequence[Finding]) -> list[str]:
     """What is special about it."""
     marks = []
     if deploy.cause in _CAUSES:
-        marks.append(_CAUSES[deploy.cause].format(of=deploy.of))
+        pull = f" · {links.pull(deploy.repository, deploy.pull)}" if deploy.pull else ""
+        marks.append(_CAUSES[deploy.cause].format(of=deploy.of, ref=code(deploy.ref), pull=pull))
     if deploy.undone_by is not None:
         marks.append(f":rewind: Rolled back by #{deploy.undone_by}")
     elif deploy.state == states.SUCCESS and sight.replaced_by is not None:
@@ -362,7 +285,8 @@ def _change(change: Change, links: Links, repository: str) -> list[Block]:
     return blocks
 
 
-def _addresses(log_url: str, environment_url: str) -> list[tuple[str, str]]:
+def addresses(log_url: str, environment_url: str) -> list[tuple[str, str]]:
+    """What a status links to, with what to call it."""
     return [(url, label) for url, label in ((environment_url, "Open"), (log_url, "Logs")) if url]
 
 
@@ -370,7 +294,7 @@ def _buttons(deploy: Deploy, sight: Sight, findings: Sequence[Finding]) -> list[
     """What can be done now, links first."""
     buttons = [
         link_button(f"link_{label.lower()}", label, url)
-        for url, label in _addresses(deploy.log_url, deploy.environment_url)
+        for url, label in addresses(deploy.log_url, deploy.environment_url)
         if is_address(url)
     ]
     if not deploy.ours:

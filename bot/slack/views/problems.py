@@ -243,11 +243,17 @@ _OVER = {
     states.FAILURE: "has failed already",
     states.ERROR: "has ended in an error already",
     states.CANCELLED: "was cancelled already",
+    states.SUPERSEDED: "was superseded already",
     states.REFUSED: "was refused already",
     states.EXPIRED: "was given up already",
     states.INACTIVE: "is over already",
     states.LOST: "is lost from sight",
 }
+
+
+def _superseded(facts: Facts) -> str:
+    sha = code(short(facts["sha"]))
+    return f"Its branch is at {sha} now, which #{facts['number']} deploys. Nothing of this one was deployed."
 
 
 def _not_waiting(facts: Facts) -> str:
@@ -401,6 +407,7 @@ _WORDS: dict[str, Callable[[Facts], str]] = {
     # Not raised, but kept with a deploy that ended.
     "Ended": _ended,
     "Cancelled": _cancelled,
+    "Superseded": _superseded,
     "WaitedTooLong": _waited_too_long,
     "TimedOut": _timed_out,
 }

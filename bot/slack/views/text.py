@@ -39,6 +39,10 @@ class Links:
         """A short SHA that leads to its commit."""
         return link(f"{self.web}/{repository}/commit/{quote(sha)}", short(sha))
 
+    def pull(self, repository: str, number: int) -> str:
+        """A pull request's number that leads to it."""
+        return link(f"{self.web}/{repository}/pull/{number}", f"pull request {number}")
+
 
 def escape(text: str) -> str:
     """Text in which Slack finds no mention, channel or link (https://api.slack.com/reference/surfaces/formatting)."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0004"
-down_revision = "0003"
+revision = "0006"
+down_revision = "0005"
 branch_labels = None
 depends_on = None
 
@@ -29,6 +29,7 @@ def upgrade() -> None:
         sa.Column("attempts", sa.Integer, nullable=False),
         sa.Column("claimed_by", sa.String(64)),
         sa.Column("lease_until", sa.DateTime()),
+        sa.Column("begun", sa.Boolean, nullable=False),
         sa.Column("cancelled", sa.Boolean, nullable=False),
         sa.Column("remembered", sa.JSON, nullable=False),
         sa.Column("log", sa.String(64), nullable=False),

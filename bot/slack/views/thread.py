@@ -1,0 +1,113 @@
+"""The lines in a card's thread: what happened to a deploy, one after another."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from bot.deploys import policy, states
+from bot.deploys.model import Deploy, Step
+from bot.slack.views.card import addresses, sign, state_words, why
+from bot.slack.views.text import (
+    LINK,
+    Message,
+    code,
+    duration,
+    escape,
+    flat,
+    is_address,
+    link,
+    output,
+    person,
+    plain,
+    plain_context,
+    quoted,
+    section,
+    who,
+)
+
+
+def line(deploy: Deploy, step: Step, room_id: str, printed: str = "") -> Message | None:
+    """A step of the timeline as a line in the card's thread; one that ends the deploy mentions the person.
+
+    `printed` is the end of what a provider printed, for one that failed.
+
+    None for what is said in the room it was asked in alone: nobody is called twice.
+    """
+    if step.kind in ("asks", "reminds"):
+        return _call(deploy, step) if room_id == deploy.room else None
+    if step.kind in _SAID_BY:
+        by, reason = person(step.actor), f": {quoted(step.description)}" if step.description else ""
+        text = _SAID_BY[step.kind].format(by=by, reason=reason)
+        return Message(plain(text), [section(text)])
+    if step.state == "not_stopped":
+        text = ":warning: GitHub did not let me mark the deployment inactive, so whoever deploys may not know."
+        return Message(plain(text), [section(text)])
+    if step.state == "not_reported":
+        told = f"GitHub does not let me write the status {code(step.description)}, so this may not be how it stands."
+        return Message(plain(f":warning: {told}"), [section(f":warning: {told}")])
+    if step.kind == "merged":
+        branch, commit = code(deploy.ref), code(step.actor)
+        text = f":twisted_rightwards_arrows: GitHub merged the default branch into {branch}; going on with {commit}"
+        return Message(plain(text), [section(text)])
+    if step.kind == "problem":
+        what = f"*{deploy.app}* to *{deploy.environment}*"
+        mark, whom = sign(step.state), person(deploy.user_id, deploy.user_name)
+        text = f"{mark} {whom}: {what} {_ending(step.state)}. {why(deploy, step.state)}"
+        return Message(plain(text), [section(text)])
+    mark = sign(step.state)
+    by = f" · {code(step.actor)}" if step.actor else ""
+    text = f"{mark} {state_words(step.state)}{_after(deploy, step)}{by}"
+    if step.late:
+        text = f"{mark} {code(step.state)} came in late and changes nothing{by}"
+        if step.state == states.INACTIVE:
+            text = f"{mark} No longer live: GitHub marks it inactive{by}"
+    elif states.is_final(step.state) and deploy.ours and (deploy.user_id or deploy.user_name):
+        text = f"{text} · {person(deploy.user_id, deploy.user_name)}"
+    found = [link(url, label) for url, label in addresses(step.log_url, step.environment_url) if is_address(url, LINK)]
+    text = " · ".join([text, *found])
+    blocks = [section(text)]
+    sentence = plain(text)
+    if step.description:
+        blocks.append(plain_context(step.description))
+        sentence += f" · {escape(flat(step.description))}"
+    if shown := output(printed):
+        blocks.append(section(shown))
+    return Message(sentence, blocks)
+
+
+_SAID_BY = {
+    "approved": ":white_check_mark: {by} approved it",
+    "rejected": ":no_entry: {by} rejected it{reason}",
+    "overridden": ":rotating_light: {by} deploys through the freeze{reason}",
+    "forced": ":fast_forward: {by} forced it: checks and order are skipped",
+}
+
+
+def _call(deploy: Deploy, step: Step) -> Message:
+    """Mentions those who may approve."""
+    listed_ = [who(item) for item in step.description.split()]
+    again = "still waits" if step.kind == "reminds" else "waits"
+    own = any(item["gate"] == policy.APPROVALS and item["facts"].get("own") for item in deploy.findings)
+    anyone = "anyone" if own else f"anyone but {person(deploy.user_id, deploy.user_name)}"
+    called = f"{' '.join(listed_)}: " if listed_ else ""
+    whom = "you" if listed_ else anyone
+    text = (
+        f":raised_hand: {called}#{deploy.number} {again} for {whom} to approve it. "
+        f"{code(f'/deploy approve {deploy.number}')} does, like the button above."
+    )
+    return Message(plain(text), [section(text)])
+
+
+def _ending(state: str) -> str:
+    return {
+        states.REFUSED: "did not start",
+        states.EXPIRED: "was given up",
+        states.CANCELLED: "was cancelled",
+        states.SUPERSEDED: "was superseded",
+        states.LOST: "is lost from sight",
+    }.get(state, code(state))
+
+
+def _after(deploy: Deploy, step: Step) -> str:
+    started: datetime = deploy.asked_at
+    return f" after {duration(step.at - started)}" if step.at >= started else ""
