@@ -23,7 +23,21 @@ from bot.reader import Reader
 from bot.runner import Runner
 from bot.scheduler import Scheduler
 from bot.service import Service
-from bot.service.core import BRANCH, CARD, CHANGE, CREATE, DECIDE, LOCK_TIMER, PAST, PROMOTE, STOP, TELL, WATCH
+from bot.service.configured import Configured
+from bot.service.core import (
+    BRANCH,
+    CARD,
+    CHANGE,
+    CREATE,
+    DECIDE,
+    FILE,
+    LOCK_TIMER,
+    PAST,
+    PROMOTE,
+    STOP,
+    TELL,
+    WATCH,
+)
 from bot.service.linking import LOGIN
 from bot.settings import Settings, variables
 from bot.slack.answers import Answers
@@ -64,18 +78,20 @@ class Bot:
         self.github = github_client(settings, self.clock, self.metrics)
         self.slack = slack_client(settings, self.clock, self.metrics)
         links = Links(web_url(settings.github_api_url))
-        self.service = Service(store, self.github, self.slack, config, self.clock, self._count_state)
+        self._configured = Configured(store, config)
+        self.service = Service(store, self.github, self.slack, self._configured, self.clock, self._count_state)
         self.service.public_url = settings.public_url or ""
-        self.runner = Runner(store, self.clock, config, self.github.repository, variables, settings.public_url or "")
-        self._keep_logs = config.logs.keep
-        reader = Reader(store, self.github, config, self.clock)
+        self.runner = Runner(
+            store, self.clock, self._configured, self.github.repository, variables, settings.public_url or ""
+        )
+        reader = Reader(store, self.github, self._configured, self.clock)
         answers = Answers(self.slack)
         commands = Commands(self.service, reader, self.slack, answers, links, self.clock)
         self._form = Modal(self.service, reader, self.slack, answers, links, self.clock)
         self._clicks = Clicks(self.service, reader, answers, links, self.clock, self._in_view)
         self._home = Home(self.service, reader, self.slack, answers, links, self.clock, self._form, self._clicks.act)
         self._conversation = Conversation(self.service, commands, answers, self.clock, self._form)
-        self._outbox = Outbox(store, self.slack, links, self.clock)
+        self._outbox = Outbox(store, self.slack, links, self.clock, self.service.onward)
         self._intake = Intake(store, self.clock)
         self.workers = Workers(store, self.clock, self.metrics, self._handlers(), self._apologise, self._intake.pressed)
         self._scheduler = Scheduler(store.bell.ring, self._sweep)
@@ -161,6 +177,7 @@ class Bot:
             CARD: self._outbox.show,
             CREATE: self._about_deploy(self.service.create),
             PAST: self._past,
+            FILE: lambda job: self.service.read_file(job.json()["app"]),
             LOGIN: self._login,
             LOCK_TIMER: lambda job: self.service.lock_due(job.json()["lock"]),
             DECIDE: self._about_deploy(self.service.decide),
@@ -171,7 +188,17 @@ class Bot:
             runs.REPORT: lambda job: self.service.report(job.json()["run"]),
             CHANGE: self._about_deploy(self.service.describe_change),
         }
-        return handlers | {KIND + event: self._webhook for event in EVENTS}
+        handlers |= {KIND + event: self._webhook for event in EVENTS}
+        return {kind: self._up_to_date(handler) for kind, handler in handlers.items()}
+
+    def _up_to_date(self, handler: Handler) -> Handler:
+        """Each job is done by the config as it holds when it begins."""
+
+        def handle(job: Job) -> None:
+            self._configured.refresh()
+            handler(job)
+
+        return handle
 
     def _in_view(self, job: Job, said: Said, body: Mapping[str, Any]) -> bool:
         """Clicks in the form and on the home tab, before those on messages."""
@@ -228,13 +255,14 @@ class Bot:
 
     def _sweep(self) -> None:
         self.workers.renew()
+        self._configured.refresh()  # for the forms, which are suggested from it without a job
         self.runner.renew()
         with self.store.write() as connection:
             jobs.release_expired(connection, self.clock.now())
             runs.release_expired(connection, self.clock.now())
         with self.store.write() as connection:
             jobs.forget(connection, self.clock.now())
-            logs.purge(connection, self.clock.now() - self._keep_logs)
+            logs.purge(connection, self.clock.now() - self._configured.config.logs.keep)
 
     def _count_state(self, app: str, environment: str, state: str) -> None:
         # Others may report any state on any environment, and each pair of labels is kept for ever.

@@ -10,12 +10,13 @@ from bot.deploys import policy, states
 from bot.deploys.clock import Clock
 from bot.deploys.config import App, Config
 from bot.deploys.errors import NothingLive, UnknownDeploy, UnknownRef
-from bot.deploys.model import Comparison, Deploy, Freezing, Lock, Person, Step, Vote
+from bot.deploys.model import Comparison, Deploy, Freezing, Lock, Person, RepositoryConfig, Step, Subscription, Vote
 from bot.deploys.nearest import nearest
 from bot.deploys.ports import GitHub
+from bot.service.configured import Configured
 from bot.service.facts import all_freezes
 from bot.service.people import People
-from bot.store import gates, records
+from bot.store import gates, records, repository_configs, subscriptions
 from bot.store.engine import Store
 
 PAGE = 10  # deploys on one page of history
@@ -84,15 +85,30 @@ class Overview:
 class Reader:
     """Answers the reading commands. Thread-safe."""
 
-    def __init__(self, store: Store, github: GitHub, config: Config, clock: Clock) -> None:
+    def __init__(self, store: Store, github: GitHub, configured: Configured, clock: Clock) -> None:
         self._store = store
         self._github = github
-        self.config = config
+        self._configured = configured
         self._clock = clock
+
+    @property
+    def config(self) -> Config:
+        """The config as it holds now."""
+        return self._configured.config
 
     def apps(self, room: str) -> dict[str, App]:
         """The apps that may be spoken of in a room."""
         return {name: app for name, app in self.config.apps.items() if not app.rooms or room in app.rooms}
+
+    def subscriptions(self, room: str) -> list[Subscription]:
+        """What a room is subscribed to."""
+        with self._store.read() as connection:
+            return subscriptions.of_room(connection, room)
+
+    def repository_configs(self) -> dict[str, RepositoryConfig]:
+        """How the files of the apps stand, by app."""
+        with self._store.read() as connection:
+            return {row.app: row for row in repository_configs.all_of_them(connection)}
 
     def where(self, target: str, room: str) -> list[Place]:
         """Each environment of an app in the config's order; raises UnknownApp and WrongRoom."""

@@ -16,13 +16,13 @@ import structlog
 
 from bot.deploys import states
 from bot.deploys.clock import Clock
-from bot.deploys.config import Config
 from bot.deploys.errors import PersonError, TryLater
 from bot.deploys.integrators import NotAProvider, ProviderConfig, find
 from bot.deploys.model import Deploy
 from bot.providers.base import Fault, Outcome, Provider, Repository, Stopped, Work
 from bot.providers.base import error as failed
 from bot.reporter import CANCELLED, STOPPING, TAKEN, RunReporter
+from bot.service.configured import Configured
 from bot.store import records, runs
 from bot.store.engine import Store
 from bot.store.runs import Run
@@ -49,7 +49,7 @@ class Runner:
         self,
         store: Store,
         clock: Clock,
-        config: Config,
+        configured: Configured,
         repository: Callable[[str], Repository],
         variables: Callable[[Iterable[str]], Mapping[str, str]],
         public_url: str = "",
@@ -58,7 +58,7 @@ class Runner:
     ) -> None:
         self._store = store
         self._clock = clock
-        self._config = config
+        self._configured = configured
         self._repository = repository
         self._variables = variables
         self._public_url = public_url
@@ -227,7 +227,7 @@ class Runner:
 
     def _provider(self, run: Run) -> tuple[Provider[Any], ProviderConfig]:
         """Raises Fault where the config has changed so that there is none any more."""
-        app = self._config.apps.get(run.app)
+        app = self._configured.config.apps.get(run.app)
         environment = app.environments.get(run.environment) if app else None
         if environment is None or environment.provider is None:
             raise Fault(f"The config has no provider for {run.app} in {run.environment} any more.")

@@ -52,9 +52,16 @@ def _not_reserved(name: str) -> str:
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._{}-]{0,99}$"
 ROOM = r"^[CGD][A-Z0-9]{2,}$"
 REPOSITORY = r"^[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}$"
+PATH = r"^[A-Za-z0-9._][A-Za-z0-9._/-]{0,199}$"
 USER = r"^[UW][A-Z0-9]{2,}$"
 WHO = r"^(?:[UWS][A-Z0-9]{2,}|@[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100})$"
 LOGIN = r"^[A-Za-z0-9](?:[A-Za-z0-9_-]{0,98}[A-Za-z0-9])?$"
+
+
+def _within(path: str) -> str:
+    if any(part in ("", ".", "..") for part in path.split("/")):
+        raise ValueError("must be the path of a file within the repository, such as .github/shipbot.yml")
+    return path
 
 
 def _duration(value: Any) -> Any:
@@ -71,6 +78,7 @@ def _lasting(text: str, description: str) -> Any:
 Name = Annotated[str, StringConstraints(pattern=NAME), AfterValidator(_not_reserved)]
 Room = Annotated[str, StringConstraints(pattern=ROOM)]
 Repository = Annotated[str, StringConstraints(pattern=REPOSITORY)]
+Path = Annotated[str, StringConstraints(pattern=PATH), AfterValidator(_within)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=250)]
 User = Annotated[str, StringConstraints(pattern=USER)]
 Who = Annotated[str, StringConstraints(pattern=WHO)]
@@ -248,6 +256,9 @@ class App(_Strict):
     default_ref: Text | None = Field(None, description="none: the repository's default branch")
     rooms: tuple[Room, ...] = Field((), description="where it may be deployed from; none: anywhere")
     announce: tuple[Announcement, ...] = ()
+    config: Path | None = Field(
+        None, description="a file in the repository, such as .github/shipbot.yml, that fills in what is not set here"
+    )
     payload: dict[str, JsonValue] = Field({}, description="handed to deployers under payload.config")
     environments: dict[Name, Environment] = Field(min_length=1)
 

@@ -224,6 +224,47 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
+class Subscription:
+    """A room that asked to hear of an app: in one environment, or with None in all; on some states, or with none on
+    every one."""
+
+    room: str
+    app: str
+    environment: str | None
+    states: tuple[str, ...]
+    user_id: str
+    at: datetime
+
+    def covers_same(self, other: Subscription) -> bool:
+        """Whether one takes the place of the other."""
+        same = (self.room, self.app, self.environment)
+        return same == (other.room, other.app, other.environment)
+
+    def as_json(self) -> dict[str, Any]:
+        return {"app": self.app, "environment": self.environment, "states": list(self.states)}
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryConfig:
+    """What is known of the file in which a repository says how its app is deployed.
+
+    `text`, `sha` and `blob` are the last good one's, with None before there was one; `broken_blob` is None unless the
+    newest one is broken, and then `broken_sha` is the commit and `faults` are as `config_file.Fault` is stored.
+    """
+
+    app: str
+    repository: str
+    path: str
+    text: str | None
+    sha: str
+    blob: str
+    broken_sha: str
+    broken_blob: str | None
+    faults: Sequence[Mapping[str, Any]]
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """What a deploy brings compared with what was live when it was asked for."""
 

@@ -5,6 +5,7 @@ https://docs.github.com/en/rest/deployments/deployments
 
 from __future__ import annotations
 
+import base64
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
@@ -20,15 +21,16 @@ from bot.deploys.clock import Clock
 from bot.deploys.errors import RepositoryMoved
 from bot.deploys.events import Deployment, Status
 from bot.deploys.model import Commit, Comparison, Login
-from bot.deploys.ports import Merged, NewDeployment
+from bot.deploys.ports import Merged, NewDeployment, RepositoryFile
 from bot.deploys.refs import possible_ref
-from bot.github.asking import PAGE, Observer, integration, told
+from bot.github.asking import PAGE, Observer, integration, told, told_or_none
 from bot.github.auth import Tokens
 from bot.github.gates import Gates
 from bot.github.login import DeviceFlow
 from bot.github.payloads import Malformed, parse_deployment, parse_status
 
 REFS = 3  # pages of a hundred, of branches and of tags, in which a name that is alike is looked for
+LARGEST_FILE = 64 * 1024  # bytes of a file that is read
 LONGEST_DESCRIPTION = 140  # characters of a deployment status; GitHub refuses more
 
 Told = TypeVar("Told")
@@ -82,6 +84,16 @@ class GitHubClient(Gates):
                 if error.status == 404 and "Branch not found" in str(error.data):
                     return None
                 raise
+
+    def read_file(self, repository: str, path: str, ref: str) -> RepositoryFile | None:
+        with self._asking(repository, "Contents: read") as found:
+            try:
+                raw = told_or_none(found, f"contents/{quote(path)}", ref=ref)
+            except GithubException as error:
+                if error.status == 403 and "too_large" in str(error.data):  # over 100 MB it has no contents at all
+                    return RepositoryFile("", None, "large")
+                raise
+        return None if raw is None else _file(raw)
 
     def refs(self, repository: str) -> list[str]:
         with self._asking(repository, "Contents: read") as found:
@@ -229,6 +241,18 @@ class GitHubClient(Gates):
         with self._asking(repository, "Metadata: read"):
             owner, _, name = repository.partition("/")
             return integration(app_id, private_key, self._api_url).get_repo_installation(owner, name).raw_data
+
+
+def _file(raw: Any) -> RepositoryFile:
+    if not isinstance(raw, dict) or raw.get("type") != "file":  # a folder is a list
+        return RepositoryFile("", None, "kind")
+    sha = str(raw["sha"])
+    if raw["size"] > LARGEST_FILE:
+        return RepositoryFile(sha, None, "large")
+    try:
+        return RepositoryFile(sha, base64.b64decode(raw["content"]).decode())
+    except UnicodeDecodeError:
+        return RepositoryFile(sha, None, "text")
 
 
 class AsProvidersSeeIt:

@@ -88,6 +88,8 @@ class Asking(Deciding):
             deploy = records.add_deploy(connection, source, _values(candidate))
             assert deploy is not None, "the place is held, and there was none of this source"
             records.add_card(connection, deploy.number, room)
+            if deploy.of is not None and (led := records.deploy(connection, deploy.of)) is not None:
+                self._refresh(connection, led)  # what can be done with that one is something else now
             if self._give_way(connection, deploy, decision):
                 decision = self._decided(connection, deploy, environment, outside, fresh=fresh)
             self._settle(connection, deploy, environment, decision)
@@ -267,10 +269,9 @@ class Asking(Deciding):
         """A deploy through a freeze is announced wherever the app is spoken of."""
         if not any(item.code == "overridden" for item in decision.findings):
             return
-        app = self.config.apps[deploy.app]
         told = {"actor": deploy.user_id, "description": deploy.reason}
         records.add_step(connection, deploy.number, "overridden", "freeze", self._clock.now(), **told)
-        for announcement in app.announce:
+        for announcement in self._announcements(connection, deploy.app):
             if announcement.covers(deploy.environment):
                 records.add_card(connection, deploy.number, announcement.room)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -33,11 +33,15 @@ GONE = frozenset("message_not_found cant_update_message thread_not_found edit_wi
 FAILED = frozenset({states.FAILURE, states.ERROR})
 LAST_LINES = 12  # of a provider's output, in the thread of what failed
 
+Onward = Callable[[sa.Connection, Deploy], Sequence[str]]
+
 
 class Outbox:
     """Shows deploys in rooms."""
 
-    def __init__(self, store: Store, slack: SlackClient, links: Links, clock: Clock) -> None:
+    def __init__(self, store: Store, slack: SlackClient, links: Links, clock: Clock, onward: Onward) -> None:
+        """`onward`: where a deploy that is live may go next."""
+        self._onward = onward
         self._store = store
         self._slack = slack
         self._links = links
@@ -76,6 +80,7 @@ class Outbox:
             lock=gates.lock_on(connection, deploy.app, deploy.environment, now) if not waits else None,
             replaced_by=live.number if live is not None and live.number != deploy.number else None,
             way_back=any(other.number != deploy.number for other in good),
+            onward=self._onward(connection, deploy) if live is not None and live.number == deploy.number else (),
         )
 
     def _card(self, deploy: Deploy, sight: views.Sight, row: sa.Row[Any]) -> tuple[str, str]:

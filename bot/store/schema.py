@@ -378,6 +378,35 @@ cards = sa.Table(
     sa.Column("tries", sa.Integer, nullable=False),  # posts begun, so that one without an answer is looked for
 )
 
+# The rooms that asked to hear of an app; those of the config are in the config.
+subscriptions = sa.Table(
+    "subscriptions",
+    metadata,
+    sa.Column("room", sa.String(64), primary_key=True),
+    sa.Column("app", sa.String(255), primary_key=True),
+    sa.Column("environment", sa.String(255), primary_key=True),  # '': every one
+    sa.Column("states", sa.JSON, nullable=False),  # []: every one
+    sa.Column("user_id", sa.String(64), nullable=False),
+    sa.Column("at", Moment, nullable=False),
+    sa.Index("ix_subscriptions_app", "app"),
+)
+
+# What repositories say of their apps, in the file that an app's `config` points to.
+repository_configs = sa.Table(
+    "repository_configs",
+    metadata,
+    sa.Column("app", sa.String(255), primary_key=True),
+    sa.Column("repository", sa.String(255), nullable=False),
+    sa.Column("path", sa.String(255), nullable=False),
+    sa.Column("text", sa.Text),  # of the last good one
+    sa.Column("sha", sa.String(64), nullable=False),  # the commit that it was first read at
+    sa.Column("blob", sa.String(64), nullable=False),  # git's name for that text
+    sa.Column("broken_sha", sa.String(64), nullable=False),
+    sa.Column("broken_blob", sa.String(64)),  # of the newest one while it is broken; '' when it is gone
+    sa.Column("faults", sa.JSON, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),  # grows with every change
+)
+
 # Small facts by name, e.g. which repository's past was read.
 facts = sa.Table(
     "facts",

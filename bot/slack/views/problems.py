@@ -11,6 +11,7 @@ from bot.deploys.errors import PersonError, TryLater, problem_of
 from bot.deploys.model import Problem, short
 from bot.deploys.policy import REFUSED, WAITING, Finding
 from bot.slack.views.findings import ended, locked, refusal, said, standing
+from bot.slack.views.subscriptions import ERRORS
 from bot.slack.views.text import (
     capital,
     clock_time,
@@ -358,6 +359,10 @@ def _not_retriable(facts: Facts) -> str:
     )
 
 
+def _not_live(facts: Facts) -> str:
+    return f"#{facts['number']} is not live any more, #{facts['live']} is. Promote that one from its card."
+
+
 def _nothing_before(facts: Facts) -> str:
     app, place = facts["app"], facts["environment"]
     return (
@@ -386,6 +391,7 @@ _WORDS: dict[str, Callable[[Facts], str]] = {
     "LookupFailed": _lookup_failed,
     "RequestRefused": _refused,
     "NotRetriable": _not_retriable,
+    "NotLive": _not_live,
     "NothingBefore": _nothing_before,
     "NotAllowed": _not_allowed_by_gates,
     "AlreadyAsked": _already_asked,
@@ -400,6 +406,7 @@ _WORDS: dict[str, Callable[[Facts], str]] = {
     "AlreadyFrozen": _already_frozen,
     "NotFrozen": _not_frozen,
     "UnknownTime": _unknown_time,
+    **ERRORS,
     "TooLate": _too_late,
     "AskedTooLate": _asked_too_late,
     "Unavailable": _unavailable,
