@@ -22,7 +22,7 @@ from bot.store.engine import Store
 CARD, CREATE, CHANGE, PAST = "card", "create", "change", "past"
 PROMOTE = "promote"
 DECIDE, WATCH, STOP = "decide", "watch", "stop"
-LOCK_TIMER = "lock"
+LOCK_TIMER, SCHEDULE_TIMER = "lock", "schedule"
 TELL = "tell"
 
 Place = tuple[str, str]
@@ -65,8 +65,7 @@ class Core:
 
     def _rooms(self, app: App, environment: str) -> list[str]:
         """Where what nobody asked for in a room is shown: where the environment is announced, else the app's first."""
-        announced = [item.room for item in app.announce if item.covers(environment)]
-        return announced or list(app.rooms[:1])
+        return app.shown_in(environment)
 
     # the row
 
@@ -131,6 +130,11 @@ class Core:
     def _tell(self, connection: sa.Connection, user_id: str, what: str, facts: dict[str, Any], key: str) -> None:
         """Leaves word for one person, in the conversation with the bot; once for each `key`."""
         data = {"user": user_id, "what": what, "facts": facts}
+        jobs.add(connection, jobs.new_job(TELL, data, delivery=f"tell:{key}"), self._clock.now())
+
+    def _tell_room(self, connection: sa.Connection, room: str, what: str, facts: dict[str, Any], key: str) -> None:
+        """Leaves word for a room; once for each `key`."""
+        data = {"room": room, "what": what, "facts": facts}
         jobs.add(connection, jobs.new_job(TELL, data, delivery=f"tell:{key}"), self._clock.now())
 
     # cards
