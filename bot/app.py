@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -21,7 +21,7 @@ from bot.metrics import CONTENT_TYPE, Metrics
 from bot.reader import Reader
 from bot.scheduler import Scheduler
 from bot.service import Service
-from bot.service.core import CARD, CHANGE, CREATE, DECIDE, LOCK_TIMER, PAST, PROMOTE, STOP, TELL, WATCH
+from bot.service.core import CARD, CHANGE, CREATE, DECIDE, LOCK_TIMER, PAST, PROMOTE, SCHEDULE_TIMER, STOP, TELL, WATCH
 from bot.service.linking import LOGIN
 from bot.settings import Settings
 from bot.slack.answers import Answers
@@ -152,6 +152,7 @@ class Bot:
             PAST: self._past,
             LOGIN: self._login,
             LOCK_TIMER: lambda job: self.service.lock_due(job.json()["lock"]),
+            SCHEDULE_TIMER: self._ring,
             DECIDE: self._about_deploy(self.service.decide),
             WATCH: self._about_deploy(self.service.watch),
             PROMOTE: self._promote,
@@ -183,6 +184,10 @@ class Bot:
     def _promote(self, job: Job) -> None:
         data = job.json()
         self.service.carry_on(data["deploy"], data["environment"])
+
+    def _ring(self, job: Job) -> None:
+        data = job.json()
+        self.service.ring(data["schedule"], datetime.fromisoformat(data["at"]))
 
     def _login(self, job: Job) -> None:
         data = job.json()
@@ -217,6 +222,7 @@ class Bot:
             jobs.release_expired(connection, self.clock.now())
         with self.store.write() as connection:
             jobs.forget(connection, self.clock.now())
+        self.service.wind()
 
     def _count_state(self, app: str, environment: str, state: str) -> None:
         # Others may report any state on any environment, and each pair of labels is kept for ever.

@@ -49,8 +49,10 @@ def held(
     repository: str | None = None,
     sha: str | None = None,
     in_line: bool | None = None,
+    scheduled: bool = False,
 ) -> list[Deploy]:
-    """Deploys that wait, by number: in those places, of that repository and commit, in line or not."""
+    """Deploys that wait, by number: in those places, of that repository and commit, in line or not, or of those alone
+    whose time has not come."""
     query = sa.select(*COLUMNS).where(_HELD)
     if places is not None:
         query = query.where(sa.tuple_(deploys.c.app, deploys.c.environment).in_(list(places)))
@@ -60,6 +62,8 @@ def held(
         query = query.where(deploys.c.sha == sha)
     if in_line is not None:
         query = query.where(deploys.c.in_line.is_(in_line))
+    if scheduled:
+        query = query.where(deploys.c.due_at.is_not(None), deploys.c.judged_at.is_(None))
     return [deploy_of(row) for row in connection.execute(query.order_by(deploys.c.number))]
 
 
@@ -80,9 +84,19 @@ def ahead(connection: sa.Connection, deploy: Deploy) -> list[Ahead]:
 
 
 def twin(
-    connection: sa.Connection, app: str, environment: str, *, sha: str, task: str, hosts: str, forced: bool
+    connection: sa.Connection,
+    app: str,
+    environment: str,
+    *,
+    sha: str,
+    task: str,
+    hosts: str,
+    forced: bool,
+    due_at: datetime | None = None,
 ) -> Deploy | None:
-    """A deploy that waits or is under way and is for just the same."""
+    """A deploy that waits or is under way and is for just the same. One that is to go later is the same only as
+    another for that very time, which is then `due_at`."""
+    later = sa.and_(_HELD, deploys.c.due_at.is_not(None), deploys.c.judged_at.is_(None))
     query = sa.select(*COLUMNS).where(
         deploys.c.app == app,
         deploys.c.environment == environment,
@@ -91,6 +105,7 @@ def twin(
         deploys.c.hosts == hosts,
         deploys.c.forced.is_(forced),
         sa.or_(_HELD, deploys.c.slot == slot(app, environment)),
+        sa.not_(later) if due_at is None else sa.and_(later, deploys.c.due_at == due_at),
     )
     row = connection.execute(query.order_by(deploys.c.number).limit(1)).one_or_none()
     return deploy_of(row) if row is not None else None
