@@ -48,6 +48,13 @@ class Answers:
             log.info("answered_elsewhere", code=refused.code)
             self.alone(said, message)
 
+    def in_room(self, room: str, message: Message) -> None:
+        """In a room that nobody asked in; where Slack does not let the bot write there, nowhere."""
+        try:
+            self._slack.post(room, message)
+        except SlackRefused as refused:
+            log.warning("room_closed", room=room, code=refused.code)
+
     def direct(self, user_id: str, message: Message) -> None:
         """In the conversation between a person and the bot."""
         self._slack.post(self._slack.direct_message(user_id), message)

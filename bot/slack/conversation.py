@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Protocol
 
@@ -13,7 +14,7 @@ from bot.slack.answers import Answers
 from bot.slack.commands import READING, Commands
 from bot.slack.grammar import ParseError, parse
 from bot.slack.said import Said, said_by, said_by_command, said_by_event
-from bot.slack.views import holds, replies
+from bot.slack.views import holds, replies, schedules
 from bot.slack.views.text import duration
 from bot.store.jobs import Job
 
@@ -55,8 +56,11 @@ class Conversation:
         self._hear(job, said)
 
     def tell(self, job: Job) -> None:
-        """Word for one person, of something that happened elsewhere."""
+        """Word for one person, or for a room, of something that happened elsewhere."""
         data = job.json()
+        if "room" in data:
+            self._answers.in_room(data["room"], schedules.told(data["what"], data["facts"]))
+            return
         self._answers.direct(data["user"], holds.told(data["what"], data["facts"]))
 
     def apologise(self, job: Job, reference: str) -> None:
@@ -81,7 +85,7 @@ class Conversation:
             self._answers.alone(said, replies.problem(AskedTooLate(job.created_at)))
             return
         try:
-            message = self._commands.obey(command, said)
+            message = self._commands.obey(command, replace(said, at=job.created_at))
         except PersonError as error:
             message = replies.problem(error, bare=command.bare)
         except TryLater as error:

@@ -45,8 +45,9 @@ def line(deploy: Deploy, step: Step, room_id: str) -> Message | None:
         return Message(plain(text), [section(text)])
     if step.kind == "problem":
         what = f"*{deploy.app}* to *{deploy.environment}*"
-        mark, whom = sign(step.state), person(deploy.user_id, deploy.user_name)
-        text = f"{mark} {whom}: {what} {_ending(step.state)}. {why(deploy, step.state)}"
+        known = (deploy.user_id or deploy.user_name) and not _quiet(deploy)
+        whom = f"{person(deploy.user_id, deploy.user_name)}: " if known else ""
+        text = f"{sign(step.state)} {whom}{what} {_ending(step.state)}. {why(deploy, step.state)}"
         return Message(plain(text), [section(text)])
     mark = sign(step.state)
     by = f" · {code(step.actor)}" if step.actor else ""
@@ -55,7 +56,7 @@ def line(deploy: Deploy, step: Step, room_id: str) -> Message | None:
         text = f"{mark} {code(step.state)} came in late and changes nothing{by}"
         if step.state == states.INACTIVE:
             text = f"{mark} No longer live: GitHub marks it inactive{by}"
-    elif states.is_final(step.state) and deploy.ours:
+    elif states.is_final(step.state) and deploy.ours and (deploy.user_id or deploy.user_name):
         text = f"{text} · {person(deploy.user_id, deploy.user_name)}"
     found = [link(url, label) for url, label in addresses(step.log_url, step.environment_url) if is_address(url, LINK)]
     text = " · ".join([text, *found])
@@ -90,6 +91,11 @@ def _call(deploy: Deploy, step: Step) -> Message:
     return Message(plain(text), [section(text)])
 
 
+def _quiet(deploy: Deploy) -> bool:
+    """Whether what was wanted has come about in another way, so that nobody need be called."""
+    return deploy.problem is not None and deploy.problem.facts.get("finding", {}).get("code") == "overtaken"
+
+
 def _ending(state: str) -> str:
     return {
         states.REFUSED: "did not start",
@@ -101,5 +107,5 @@ def _ending(state: str) -> str:
 
 
 def _after(deploy: Deploy, step: Step) -> str:
-    started: datetime = deploy.asked_at
+    started: datetime = deploy.begun_at
     return f" after {duration(step.at - started)}" if step.at >= started else ""
