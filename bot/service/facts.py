@@ -92,12 +92,13 @@ class Deciding(Core):
 
     def _overtaken(self, connection: sa.Connection, deploy: Deploy) -> int | None:
         """The deploy that put this very commit there since this one was asked for, for a later time."""
-        if deploy.due_at is None or not deploy.whole:
+        if deploy.due_at is None or not deploy.number or not deploy.whole:  # without a number it is being asked for now
             return None
         there = records.live(connection, deploy.app, deploy.environment, whole=True)
         if there is None or there.sha != deploy.sha or there.number == deploy.number:
             return None
-        return there.number if (there.finished_at or there.asked_at) > deploy.asked_at else None
+        since = there.number > deploy.number or (there.finished_at or there.asked_at) > deploy.asked_at
+        return there.number if since else None
 
     def _before(
         self, connection: sa.Connection, deploy: Deploy, environment: Environment
