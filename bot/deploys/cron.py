@@ -8,7 +8,7 @@ from Monday and wants both; so it is never handed a crontab's words, only lists 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -28,9 +28,9 @@ _FIELDS: Sequence[tuple[str, int, int, dict[str, int]]] = (
 )
 _PART = re.compile(r"(\*|(\w+)(?:-(\w+))?)(?:/(\d+))?", re.ASCII)
 _EXAMPLE = "write it like 0 9 * * mon-fri: minute, hour, day of the month, month, day of the week"
-_GAP = timedelta(hours=2)  # clocks are never changed by more
-_DAY = timedelta(days=1)
-_SOME_DAY = datetime(2000, 1, 1, tzinfo=UTC)
+_CHANGE = timedelta(hours=2)  # clocks are changed by no more
+_SECOND, _HOUR, _DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
+_LENGTHS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)  # of the months, at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,40 +47,42 @@ class Cron:
 
     def after(self, moment: datetime) -> datetime:
         """The first of its times, in UTC, after an aware moment."""
-        return next(self._moments(moment))
+        wall = local(moment, self.zone).replace(tzinfo=None)
+        if self._changes(wall):  # a time of before may have been moved past it
+            wall -= _CHANGE
+        while (at := self._at(wall := self._next_wall(wall))) <= moment:
+            wall += _SECOND
+        if self._changes(wall):  # and what is later on the wall may come earlier
+            latest = wall + _CHANGE
+            while (wall := self._next_wall(wall + _SECOND)) <= latest:
+                if self._at(wall) > moment:
+                    at = min(at, self._at(wall))
+        return at
 
     def latest(self, since: datetime, now: datetime) -> datetime | None:
         """The last of its times from `since` up to `now`; None when there is none."""
-        for start in (max(since, now - _DAY), since):  # of what comes every minute only the last day is looked through
+        for start in (max(since, now - _HOUR), max(since, now - _DAY), since):  # what comes often came lately
             found = None
-            for moment in self._moments(start - timedelta(microseconds=1)):
-                if moment > now:
-                    break
+            moment = start - timedelta(microseconds=1)
+            while (moment := self.after(moment)) <= now:
                 found = moment
             if found is not None:
                 return found
         return None
 
-    def _moments(self, after: datetime) -> Iterator[datetime]:
-        """Its moments, in order. Those on the wall around a change of the clocks are sorted by when they come."""
-        wall = local(after, self.zone).replace(tzinfo=None) - _GAP
-        waiting: list[datetime] = []
-        last = after
-        while True:
-            found = self._next_wall(wall)
-            assert found is not None, "parse_cron has seen that it comes again and again"
-            waiting.append(at_wall(found.date(), found.time(), self.zone))
-            # Nothing that comes later on the wall is earlier than what is this far behind it.
-            for moment in sorted({item for item in waiting if item <= waiting[-1] - _GAP}):
-                if moment > last:
-                    last = moment
-                    yield moment
-            waiting = [item for item in waiting if item > waiting[-1] - _GAP]
-            wall = found + timedelta(seconds=1)
+    def _at(self, wall: datetime) -> datetime:
+        return at_wall(wall.date(), wall.time(), self.zone)
 
-    def _next_wall(self, wall: datetime) -> datetime | None:
+    def _changes(self, wall: datetime) -> bool:
+        """Whether the clocks are changed around that time on the wall."""
+        around = (wall + length for length in (-_CHANGE, _CHANGE))
+        return len({moment.replace(tzinfo=self.zone).utcoffset() for moment in around}) > 1
+
+    def _next_wall(self, wall: datetime) -> datetime:
+        """The first of its times on the wall, from that one on."""
         found = [trigger.get_next_fire_time(None, wall.replace(tzinfo=UTC)) for trigger in self.triggers]
-        return min((moment.replace(tzinfo=None) for moment in found if moment is not None), default=None)
+        moments: list[datetime] = [moment.replace(tzinfo=None) for moment in found if moment is not None]
+        return min(moments)
 
 
 def parse_cron(text: str, zone: ZoneInfo) -> Cron:
@@ -93,7 +95,9 @@ def parse_cron(text: str, zone: ZoneInfo) -> Cron:
     # As crontab has it: one that starts with a star leaves the choice to the other.
     either = not words[2].startswith("*") and not words[4].startswith("*")
     days = [(day, None), (None, weekday)] if either else [(day, weekday)]
-    cron = Cron(
+    if not either and min(day) > max(_LENGTHS[number - 1] for number in month):
+        raise ValueError(f"“{text}” never comes: no month it names has that day")
+    return Cron(
         " ".join(words),
         zone,
         tuple(
@@ -108,9 +112,6 @@ def parse_cron(text: str, zone: ZoneInfo) -> Cron:
             for of_month, of_week in days
         ),
     )
-    if cron._next_wall(_SOME_DAY) is None:
-        raise ValueError(f"“{text}” never comes: no month it names has that day")
-    return cron
 
 
 def _field(word: str, name: str, first: int, last: int, names: dict[str, int]) -> list[int]:

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from bot.store.schema import jobs
 from tests.front.chat import ask, cards, newest, thread, writes
 from tests.front.test_again import click, ship
+from tests.front.test_restarts import each_job_taken_to_the_grave, one_job_at_a_time
 from tests.world import START, World
 
 CONFIG = """
@@ -371,6 +372,18 @@ def test_whatever_rings_twice_asks_once(recurring: World) -> None:
     world.settle()
     assert sent(world) == [("main", "staging")]
     assert world.waiting().count("schedule") == 2
+
+
+@pytest.mark.parametrize("perish", [one_job_at_a_time, each_job_taken_to_the_grave])
+def test_the_bot_dies_at_every_step(recurring: World, perish: Callable[[World], int]) -> None:
+    """Neither what is scheduled nor what comes again is lost or done twice, and what comes next is known."""
+    world = recurring
+    world.say("U0ANA", "/deploy api/topic at 10:30")
+    world.clock.moment = START + timedelta(minutes=30)
+    assert perish(world) > 3
+    assert sorted(sent(world)) == [("main", "staging"), ("topic", "production")]
+    assert [timer["at"][:16] for timer in timers(world)] == ["2026-03-03T05:00", "2026-03-03T09:30"]
+    assert world.room().count("Skipped") == world.room("C0REL").count("Skipped") == 0
 
 
 def test_a_schedule_waits_for_a_lock_and_the_newest_goes(recurring: World) -> None:
