@@ -81,7 +81,8 @@ def _call(deploy: Deploy, step: Step) -> Message:
     listed_ = [who(item) for item in step.description.split()]
     again = "still waits" if step.kind == "reminds" else "waits"
     own = any(item["gate"] == policy.APPROVALS and item["facts"].get("own") for item in deploy.findings)
-    anyone = "anyone" if own else f"anyone but {person(deploy.user_id, deploy.user_name)}"
+    nobodys = not (deploy.user_id or deploy.user_name)
+    anyone = "anyone" if own or nobodys else f"anyone but {person(deploy.user_id, deploy.user_name)}"
     called = f"{' '.join(listed_)}: " if listed_ else ""
     whom = "you" if listed_ else anyone
     text = (
