@@ -21,7 +21,22 @@ from bot.metrics import CONTENT_TYPE, Metrics
 from bot.reader import Reader
 from bot.scheduler import Scheduler
 from bot.service import Service
-from bot.service.core import CARD, CHANGE, CREATE, DECIDE, LOCK_TIMER, PAST, PROMOTE, SCHEDULE_TIMER, STOP, TELL, WATCH
+from bot.service.configured import Configured
+from bot.service.core import (
+    BRANCH,
+    CARD,
+    CHANGE,
+    CREATE,
+    DECIDE,
+    FILE,
+    LOCK_TIMER,
+    PAST,
+    PROMOTE,
+    SCHEDULE_TIMER,
+    STOP,
+    TELL,
+    WATCH,
+)
 from bot.service.linking import LOGIN
 from bot.settings import Settings
 from bot.slack.answers import Answers
@@ -61,8 +76,9 @@ class Bot:
         self.github = github_client(settings, self.clock, self.metrics)
         self.slack = slack_client(settings, self.clock, self.metrics)
         links = Links(web_url(settings.github_api_url))
-        self.service = Service(store, self.github, self.slack, config, self.clock, self._count_state)
-        reader = Reader(store, self.github, config, self.clock)
+        self._configured = Configured(store, config)
+        self.service = Service(store, self.github, self.slack, self._configured, self.clock, self._count_state)
+        reader = Reader(store, self.github, self._configured, self.clock)
         answers = Answers(self.slack)
         commands = Commands(self.service, reader, self.slack, answers, links, self.clock)
         self._form = Modal(self.service, reader, self.slack, answers, links, self.clock)
@@ -150,16 +166,28 @@ class Bot:
             CARD: self._outbox.show,
             CREATE: self._about_deploy(self.service.create),
             PAST: self._past,
+            FILE: lambda job: self.service.read_file(job.json()["app"]),
             LOGIN: self._login,
             LOCK_TIMER: lambda job: self.service.lock_due(job.json()["lock"]),
             SCHEDULE_TIMER: self._ring,
             DECIDE: self._about_deploy(self.service.decide),
             WATCH: self._about_deploy(self.service.watch),
             PROMOTE: self._promote,
+            BRANCH: lambda job: self.service.look_at_branch(job.json()["branch"]),
             STOP: self._about_deploy(self.service.stop),
             CHANGE: self._about_deploy(self.service.describe_change),
         }
-        return handlers | {KIND + event: self._webhook for event in EVENTS}
+        handlers |= {KIND + event: self._webhook for event in EVENTS}
+        return {kind: self._up_to_date(handler) for kind, handler in handlers.items()}
+
+    def _up_to_date(self, handler: Handler) -> Handler:
+        """Each job is done by the config as it holds when it begins."""
+
+        def handle(job: Job) -> None:
+            self._configured.refresh()
+            handler(job)
+
+        return handle
 
     def _in_view(self, job: Job, said: Said, body: Mapping[str, Any]) -> bool:
         """Clicks in the form and on the home tab, before those on messages."""
@@ -218,6 +246,7 @@ class Bot:
 
     def _sweep(self) -> None:
         self.workers.renew()
+        self._configured.refresh()  # for the forms, which are suggested from it without a job
         with self.store.write() as connection:
             jobs.release_expired(connection, self.clock.now())
         with self.store.write() as connection:

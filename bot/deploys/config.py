@@ -49,10 +49,17 @@ def _not_reserved(name: str) -> str:
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._{}-]{0,99}$"
 ROOM = r"^[CGD][A-Z0-9]{2,}$"
 REPOSITORY = r"^[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}$"
+PATH = r"^[A-Za-z0-9._][A-Za-z0-9._/-]{0,199}$"
 USER = r"^[UW][A-Z0-9]{2,}$"
 WHO = r"^(?:[UWS][A-Z0-9]{2,}|@[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100})$"
 LOGIN = r"^[A-Za-z0-9](?:[A-Za-z0-9_-]{0,98}[A-Za-z0-9])?$"
 TASK = r"^[\w.:-]{1,100}$"
+
+
+def _within(path: str) -> str:
+    if any(part in ("", ".", "..") for part in path.split("/")):
+        raise ValueError("must be the path of a file within the repository, such as .github/shipbot.yml")
+    return path
 
 
 def _duration(value: Any) -> Any:
@@ -77,6 +84,7 @@ def _lasting(text: str, description: str) -> Any:
 Name = Annotated[str, StringConstraints(pattern=NAME), AfterValidator(_not_reserved)]
 Room = Annotated[str, StringConstraints(pattern=ROOM)]
 Repository = Annotated[str, StringConstraints(pattern=REPOSITORY)]
+Path = Annotated[str, StringConstraints(pattern=PATH), AfterValidator(_within)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=250)]
 User = Annotated[str, StringConstraints(pattern=USER)]
 Who = Annotated[str, StringConstraints(pattern=WHO)]
@@ -146,6 +154,24 @@ class Approvals(_Strict):
     expires: Duration = _lasting("4h", "after which an unanswered request ends")
 
 
+class AutoDeploy(_Strict):
+    """What makes a deploy start by itself: a branch that moves, or a tag."""
+
+    on: Literal["push", "green", "merge"] = Field(
+        description="each push; each push once its checks are green, and there is one; each merged pull request"
+    )
+    branch: Text | None = Field(None, description="its name; `*` stands for anything, `?` for one character")
+    tag: Text | None = Field(None, description="instead of a branch: tags of that name, such as `v*`")
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> AutoDeploy:
+        if (self.branch is None) == (self.tag is None):
+            raise ValueError("must name a branch or a tag")
+        if self.tag is not None and self.on == "merge":
+            raise ValueError("pull requests are merged into branches, not into tags")
+        return self
+
+
 class Environment(_Strict):
     """Somewhere an app can be deployed to."""
 
@@ -165,6 +191,7 @@ class Environment(_Strict):
     when_busy: Literal["queue", "refuse"] = Field("queue", description="what it does while another is under way")
     when_locked: Literal["wait", "refuse"] = Field("refuse", description="what it does while somebody holds a lock")
     when_frozen: Literal["wait", "refuse"] = Field("refuse", description="what it does during a freeze")
+    auto_deploy: tuple[AutoDeploy, ...] = Field((), description="what makes a deploy start by itself")
     timeout: Duration = _lasting("1h", "after which a deploy without an end counts as lost")
     max_wait: Duration = _lasting("3d", "after which a deploy that still waits is given up")
     required_contexts: tuple[Text, ...] | None = Field(
@@ -184,6 +211,9 @@ class App(_Strict):
     default_ref: Text | None = Field(None, description="none: the repository's default branch")
     rooms: tuple[Room, ...] = Field((), description="where it may be deployed from; none: anywhere")
     announce: tuple[Announcement, ...] = ()
+    config: Path | None = Field(
+        None, description="a file in the repository, such as .github/shipbot.yml, that fills in what is not set here"
+    )
     payload: dict[str, JsonValue] = Field({}, description="handed to deployers under payload.config")
     environments: dict[Name, Environment] = Field(min_length=1)
 

@@ -5,6 +5,7 @@ https://docs.github.com/en/rest/deployments/deployments
 
 from __future__ import annotations
 
+import base64
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -20,15 +21,16 @@ from bot.deploys.clock import Clock
 from bot.deploys.errors import RepositoryMoved
 from bot.deploys.events import Deployment, Status
 from bot.deploys.model import Commit, Comparison, Login
-from bot.deploys.ports import Merged, NewDeployment
+from bot.deploys.ports import Merged, NewDeployment, RepositoryFile
 from bot.deploys.refs import possible_ref
-from bot.github.asking import PAGE, Observer, integration, told
+from bot.github.asking import PAGE, Observer, integration, told, told_or_none
 from bot.github.auth import Tokens
 from bot.github.gates import Gates
 from bot.github.login import DeviceFlow
 from bot.github.payloads import Malformed, parse_deployment, parse_status
 
 REFS = 3  # pages of a hundred, of branches and of tags, in which a name that is alike is looked for
+LARGEST_FILE = 64 * 1024  # bytes of a file that is read
 LONGEST_DESCRIPTION = 140  # characters of a deployment status; GitHub refuses more
 
 Told = TypeVar("Told")
@@ -81,6 +83,16 @@ class GitHubClient(Gates):
                 if error.status == 404 and "Branch not found" in str(error.data):
                     return None
                 raise
+
+    def read_file(self, repository: str, path: str, ref: str) -> RepositoryFile | None:
+        with self._asking(repository, "Contents: read") as found:
+            try:
+                raw = told_or_none(found, f"contents/{quote(path)}", ref=ref)
+            except GithubException as error:
+                if error.status == 403 and "too_large" in str(error.data):  # over 100 MB it has no contents at all
+                    return RepositoryFile("", None, "large")
+                raise
+        return None if raw is None else _file(raw)
 
     def refs(self, repository: str) -> list[str]:
         with self._asking(repository, "Contents: read") as found:
@@ -186,12 +198,26 @@ class GitHubClient(Gates):
             return integration(app_id, private_key, self._api_url).get_repo_installation(owner, name).raw_data
 
 
+def _file(raw: Any) -> RepositoryFile:
+    if not isinstance(raw, dict) or raw.get("type") != "file":  # a folder is a list
+        return RepositoryFile("", None, "kind")
+    sha = str(raw["sha"])
+    if raw["size"] > LARGEST_FILE:
+        return RepositoryFile(sha, None, "large")
+    try:
+        return RepositoryFile(sha, base64.b64decode(raw["content"]).decode())
+    except UnicodeDecodeError:
+        return RepositoryFile(sha, None, "text")
+
+
 def _commit(raw: dict[str, Any]) -> Commit:
     inner = raw.get("commit") or {}
     author = raw.get("author") or {}
+    message = str(inner.get("message") or "").replace("\x00", " ")
     return Commit(
         sha=raw["sha"],
-        subject=str(inner.get("message") or "").replace("\x00", " ").split("\n", 1)[0].strip(),
+        subject=message.split("\n", 1)[0].strip(),
+        message=message,
         author=author.get("login") or (inner.get("author") or {}).get("name") or "",
         url=raw.get("html_url") or "",
         parents=tuple(parent["sha"] for parent in raw.get("parents") or ()),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import dropwhile
 
 from bot.deploys import states
-from bot.deploys.errors import AlreadyAsked, NothingBefore, NothingLive, NotRetriable, PersonError, problem_of
-from bot.deploys.model import PROMOTION, RETRY, ROLLBACK, Asker, Deploy, Wanted
+from bot.deploys.errors import NothingBefore, NothingLive, NotRetriable
+from bot.deploys.model import HUMAN, PROMOTION, RETRY, ROLLBACK, RULE, Asker, Deploy, Wanted
 from bot.service.asking import Asking
 from bot.store import records
 
@@ -95,22 +95,20 @@ class Again(Asking):
             return None
         if app.environments[environment].promote_from != deploy.environment:
             return None
-        room = deploy.room or next(iter(self._rooms(app, environment)), "")
-        if not room:
-            return None  # there is nowhere to show it, and what nobody sees nobody asked for
-        wanted = Wanted(f"{deploy.app}/{deploy.ref}", environment, sha=deploy.sha, cause=PROMOTION, of=number)
-        asker = Asker(deploy.user_id, deploy.user_name)
+        asker = Asker(deploy.user_id, deploy.user_name, deploy.login)
+        wish = Wanted(
+            f"{deploy.app}/{deploy.ref}",
+            environment,
+            sha=deploy.sha,
+            cause=PROMOTION,
+            of=number,
+            # What a rule began it carries on; what a person began is theirs, and they must be allowed to.
+            origin=RULE if deploy.automatic else HUMAN,
+            pull=deploy.pull,
+            author=deploy.author,
+        )
         source = f"promotion:{number}:{environment}"
-        try:
-            return self.request(wanted, asker, room=room, source=source, fresh=False)
-        except AlreadyAsked:
-            return None  # somebody was quicker
-        except PersonError as error:
-            with self._store.write() as connection:
-                told = problem_of(error).as_json()
-                for user_id in [deploy.user_id] if deploy.user_id else self.config.admins:
-                    self._tell(connection, user_id, "problem", told, f"{source}:{user_id}")
-            return None
+        return self._by_rule(environment, wish, asker, source=source, room=deploy.room)
 
     def _live(self, app: str, environment: str) -> Deploy:
         """What is live there. Raises NothingLive."""

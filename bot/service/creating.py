@@ -237,7 +237,7 @@ class Creating(Asking):
         deploy = self.deploy(number)
         assert deploy is not None
         environment = self._environment(deploy)
-        if environment.when_red == "refuse":
+        if environment.when_red == "refuse" and not deploy.automatic:
             self._give_up(number, states.REFUSED, problem_of(error))
             return
         with self._store.write() as connection:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from bot.deploys import policy
 from bot.deploys.config import Config, Environment
 from bot.deploys.errors import PersonError, TryLater, problem_of
-from bot.deploys.model import ROLLBACK, Deploy, Freezing, Person
+from bot.deploys.model import GREEN, ROLLBACK, Deploy, Freezing, Person
 from bot.deploys.policy import Answer, Checks, Facts
 from bot.service.core import Core
 from bot.store import gates, records
@@ -72,6 +72,7 @@ class Deciding(Core):
             forced=deploy.forced,
             rollback=deploy.cause == ROLLBACK,
             automatic=deploy.automatic,
+            some_check=deploy.cause == GREEN,
             reason=deploy.reason,
             asker=outside.asker,
             standing=outside.standing,

@@ -55,7 +55,9 @@ class Scheduling(Hearing):
             self._ask(schedule, due)
         with self._store.write() as connection:
             if due is not None and late:
-                self._tell_of(connection, schedule, due, "schedule_skipped", {"late": (now - due).total_seconds()})
+                self._tell_of_schedule(
+                    connection, schedule, due, "schedule_skipped", {"late": (now - due).total_seconds()}
+                )
             self._wind(connection, schedule)
 
     def _ask(self, schedule: Schedule, due: datetime) -> None:
@@ -76,9 +78,9 @@ class Scheduling(Hearing):
         except PersonError as error:
             with self._store.write() as connection:
                 told = {"problem": problem_of(error).as_json()}
-                self._tell_of(connection, schedule, due, "schedule_failed", told)
+                self._tell_of_schedule(connection, schedule, due, "schedule_failed", told)
 
-    def _tell_of(
+    def _tell_of_schedule(
         self, connection: sa.Connection, schedule: Schedule, due: datetime, what: str, facts: dict[str, Any]
     ) -> None:
         told = {"app": schedule.app, "environment": schedule.environment, "at": due.isoformat(), **facts}

@@ -20,6 +20,7 @@ from bot.slack.client import SlackClient
 from bot.slack.grammar import Command
 from bot.slack.said import Said
 from bot.slack.views import holds, replies, schedules
+from bot.slack.views import subscriptions as views
 from bot.slack.views.text import Links, Message
 
 # What only tells, and can be done however late.
@@ -65,6 +66,9 @@ class Commands:
                 return None
             case "lock" | "unlock" | "freeze" | "unfreeze":
                 return self._hold(command, said)
+            case "subscribe" | "unsubscribe":
+                self._subscribe(command, said)
+                return None
             case "login":
                 return holds.login(self._service.login(said.asker))
             case "logout":
@@ -81,7 +85,8 @@ class Commands:
         place = command.environment or None
         match command.name:
             case "apps":
-                return replies.apps(self._reader.apps(said.room), self._links)
+                here, subscribed = self._reader.apps(said.room), self._reader.subscriptions(said.room)
+                return replies.apps(here, self._links, subscribed, self._reader.repository_configs())
             case "where":
                 return replies.where(self._reader.where(command.target, said.room), self._links)
             case "status":
@@ -180,6 +185,18 @@ class Commands:
             case _:
                 self._answers.aloud(said, holds.unfrozen(self._service.unfreeze(scope, asker, room=said.room), asker))
         return None
+
+    def _subscribe(self, command: Command, said: Said) -> None:
+        """What the room hears of is said aloud, so that everyone there knows."""
+        asker = self._answers.named(said.asker)
+        place = command.environment or None
+        if command.name == "subscribe":
+            made = self._service.subscribe(command.target, place, command.states, asker, room=said.room)
+            unheard = views.subscribed(made, asker, unheard=True)
+            self._answers.aloud(said, views.subscribed(made, asker), otherwise=unheard)
+        else:
+            ended = self._service.unsubscribe(command.target, place, room=said.room)
+            self._answers.aloud(said, views.unsubscribed(ended, asker))
 
     def _zone(self, said: Said) -> ZoneInfo:
         return ZoneInfo(self._slack.time_zone(said.asker.id))

@@ -56,12 +56,14 @@ class Conversation:
         self._hear(job, said)
 
     def tell(self, job: Job) -> None:
-        """Word for one person, or for a room, of something that happened elsewhere."""
+        """Word for one person or one room, of something that happened elsewhere."""
         data = job.json()
+        words = schedules.told if data["what"] in schedules.TOLD else holds.told
+        message = words(data["what"], data["facts"])
         if "room" in data:
-            self._answers.in_room(data["room"], schedules.told(data["what"], data["facts"]))
-            return
-        self._answers.direct(data["user"], holds.told(data["what"], data["facts"]))
+            self._answers.in_room(data["room"], message)
+        else:
+            self._answers.direct(data["user"], message)
 
     def apologise(self, job: Job, reference: str) -> None:
         """Tells the person whose command or click broke something of ours."""

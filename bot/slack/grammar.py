@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from bot.deploys.nearest import nearest
-from bot.deploys.times import parse_duration
+from bot.deploys.times import parse_duration, parse_wall
 from bot.slack.forms import BY_NAME, FORMS, HOSTS, Clause, Form
 
 __all__ = ["BY_NAME", "FORMS", "LONGEST", "Clause", "Command", "Form", "ParseError", "nearest_form", "parse", "render"]
@@ -25,8 +25,8 @@ class Command:
     `target` is `APP`, `APP/REF` or `APP@REF`; `task` is GitHub's (`deploy`, `deploy:migrations`); `number` is a
     deploy's; `everything` stands for `all`. `duration` is one that `parse_duration` takes; that of a deploy without
     an environment may be the name of one. `at` and `until` are moments in the person's words, not understood yet.
-    `origin` is the environment that a promotion comes from, `ref` what a rollback goes to. `freeze` and `unfreeze`
-    may have an environment and no target.
+    `origin` is the environment that a promotion comes from, `ref` what a rollback goes to, `states` those that a room
+    subscribes to, as they were typed. `freeze` and `unfreeze` may have an environment and no target.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Command:
     at: str = ""
     origin: str = ""
     ref: str = ""
+    states: str = ""
     # A deploy said without the word: what was taken for an app may be a slip for a command.
     bare: bool = field(default=False, compare=False)
     # `lock X on Y`, which some say for an environment X of an app Y. X is the target here and Y the environment;
@@ -146,9 +147,10 @@ def _nearest(error: ParseError) -> str:
     if form is None or not word or not error.expected.startswith("`"):
         return ""
     missing = re.findall(r"`(\w+)", error.expected)  # `to ENV`, `because REASON`, or a command's name
-    if word[0].isdigit():  # likelier a time than a name
-        likely = ["for", "in"] if _is_duration(word) else ["until", "at"]
-        missing.sort(key=lambda keyword: likely.index(keyword) if keyword in likely else len(likely))
+    likely = ["for", "in"] if _is_duration(word) else ["until", "at"] if _is_time(word) else []
+    missing.sort(key=lambda keyword: likely.index(keyword) if keyword in likely else len(likely))
+    if not likely and "at" in missing:  # which would take whatever words there are
+        missing.remove("at")
     keywords = [form.name, *(keyword for clause in form.clauses for keyword in clause.words)]
     attempts = [text[:start] + keyword + text[end:] for keyword in nearest(word, keywords, limit=1)]
     if word.lower() not in keywords:
@@ -324,6 +326,17 @@ def _is_duration(text: str) -> bool:
         parse_duration(text)
     except ValueError:
         return False
+    return True
+
+
+def _is_time(text: str) -> bool:
+    """Whether it is likelier a time, or the day of one, than a name."""
+    if text[0].isdigit():
+        return True
+    try:
+        parse_wall(text)
+    except ValueError:
+        return text.lower() == "tomorrow"
     return True
 
 

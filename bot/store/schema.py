@@ -115,6 +115,7 @@ deploys = sa.Table(
     sa.Column("login", sa.String(100), nullable=False, server_default=""),  # of whoever a rule asked for
     sa.Column("pull", sa.BigInteger),  # the pull request that led to it
     sa.Column("author", sa.String(100), nullable=False, server_default=""),  # of that pull request
+    sa.Column("rank", sa.Float),  # among the deploys of its branch, where that is not by number
     sa.Column("cause", sa.String(16), nullable=False, server_default=""),  # retry | push | …
     sa.Column("of", sa.BigInteger),  # the deploy that led to it
     sa.Column("undone_by", sa.BigInteger),  # the rollback that took it back
@@ -126,23 +127,32 @@ deploys = sa.Table(
     sa.UniqueConstraint("repository", "deployment_id"),
     sa.Index("ix_deploys_place", "app", "environment", "number"),
     sa.Index("ix_deploys_app", "app", "number"),
+    sa.Index("ix_deploys_sha", "app", "sha"),
     sqlite_autoincrement=True,
 )
-_live = deploys.c.state == "success"
-sa.Index(
-    "ix_deploys_live",
-    deploys.c.app,
-    deploys.c.environment,
-    deploys.c.finished_at,
-    sqlite_where=_live,
-    postgresql_where=_live,
+# Of a ref's beginning, since PostgreSQL has no room in an index for a name of thousands of letters. SQLite knows the
+# expression again only where it stands in a query as it stands here.
+REF_START = 100
+ref_start: sa.ColumnElement[str] = sa.func.substr(
+    deploys.c.ref, sa.literal_column("1"), sa.literal_column(f"{REF_START}")
 )
+sa.Index("ix_deploys_ref", deploys.c.app, ref_start, deploys.c.number)
+sa.Index("ix_deploys_place_ref", deploys.c.app, deploys.c.environment, ref_start, deploys.c.number)
 
+# Each holds just those rows that are looked for by it, since what succeeded or ended grows without end.
+_place = (deploys.c.app, deploys.c.environment)
+_newest = (*_place, deploys.c.finished_at, deploys.c.number)
+_live = sa.and_(deploys.c.state == "success", deploys.c.inactive_at.is_(None))
+sa.Index("ix_deploys_live", *_newest, sqlite_where=_live, postgresql_where=_live)
+_whole = sa.and_(deploys.c.state == "success", deploys.c.task == "deploy", deploys.c.hosts == "")
+sa.Index("ix_deploys_whole", *_newest, sqlite_where=_whole, postgresql_where=_whole)
 _open = deploys.c.finished_at.is_(None)
-sa.Index("ix_deploys_open", deploys.c.app, deploys.c.number, sqlite_where=_open, postgresql_where=_open)
-
+sa.Index("ix_deploys_open", *_place, deploys.c.asked_at, sqlite_where=_open, postgresql_where=_open)
 _held = deploys.c.state == "held"
-sa.Index("ix_deploys_held", deploys.c.app, deploys.c.environment, sqlite_where=_held, postgresql_where=_held)
+sa.Index("ix_deploys_held", *_place, sqlite_where=_held, postgresql_where=_held)
+_expired = deploys.c.state == "expired"
+sa.Index("ix_deploys_expired", deploys.c.sha, sqlite_where=_expired, postgresql_where=_expired)
+sa.Index("ix_deploys_held_sha", deploys.c.sha, sqlite_where=_held, postgresql_where=_held)
 
 # A row for each environment that was ever decided about: whoever decides there holds it, so that a lock, a vote
 # and a deploy of the same moment come one after another.
@@ -151,6 +161,35 @@ places = sa.Table(
     metadata,
     sa.Column("app", sa.String(255), primary_key=True),
     sa.Column("environment", sa.String(255), primary_key=True),
+)
+
+# The branches that rules look at, and where a push last set each.
+branches = sa.Table(
+    "branches",
+    metadata,
+    sa.Column("id", Serial, primary_key=True),
+    sa.Column("repository", sa.String(255), nullable=False),  # in lower case
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("heard_sha", sa.String(64), nullable=False),
+    sa.Column("heard_at", Moment, nullable=False),
+    sa.UniqueConstraint("repository", "name"),
+    sqlite_autoincrement=True,
+)
+
+# Pushes and merges that no rule has looked at yet.
+moves = sa.Table(
+    "moves",
+    metadata,
+    sa.Column("id", Serial, primary_key=True),
+    sa.Column("branch", sa.BigInteger, sa.ForeignKey("branches.id"), nullable=False),
+    sa.Column("sha", sa.String(64), nullable=False),
+    sa.Column("merged", sa.Boolean, nullable=False),
+    sa.Column("login", sa.String(100), nullable=False),
+    sa.Column("pull", sa.BigInteger),
+    sa.Column("author", sa.String(100), nullable=False),
+    sa.Column("at", Moment, nullable=False),
+    sa.UniqueConstraint("branch", "sha", "merged"),
+    sqlite_autoincrement=True,
 )
 
 # Who agreed to what, and what the config asked for then. Rows are added and never changed.
@@ -191,6 +230,8 @@ locks = sa.Table(
     sa.UniqueConstraint("scope"),
     sqlite_autoincrement=True,
 )
+_locked = locks.c.scope.is_not(None)
+sa.Index("ix_locks_holding", locks.c.id, sqlite_where=_locked, postgresql_where=_locked)
 
 # Freezes that people made; those of the config are in the config.
 freezes = sa.Table(
@@ -212,6 +253,8 @@ freezes = sa.Table(
     sa.UniqueConstraint("scope"),
     sqlite_autoincrement=True,
 )
+_frozen = freezes.c.scope.is_not(None)
+sa.Index("ix_freezes_holding", freezes.c.id, sqlite_where=_frozen, postgresql_where=_frozen)
 
 # Who is who at GitHub, as `login` found out.
 logins = sa.Table(
@@ -255,6 +298,35 @@ cards = sa.Table(
     sa.Column("tries", sa.Integer, nullable=False),  # posts begun, so that one without an answer is looked for
 )
 
+# The rooms that asked to hear of an app; those of the config are in the config.
+subscriptions = sa.Table(
+    "subscriptions",
+    metadata,
+    sa.Column("room", sa.String(64), primary_key=True),
+    sa.Column("app", sa.String(255), primary_key=True),
+    sa.Column("environment", sa.String(255), primary_key=True),  # '': every one
+    sa.Column("states", sa.JSON, nullable=False),  # []: every one
+    sa.Column("user_id", sa.String(64), nullable=False),
+    sa.Column("at", Moment, nullable=False),
+    sa.Index("ix_subscriptions_app", "app"),
+)
+
+# What repositories say of their apps, in the file that an app's `config` points to.
+repository_configs = sa.Table(
+    "repository_configs",
+    metadata,
+    sa.Column("app", sa.String(255), primary_key=True),
+    sa.Column("repository", sa.String(255), nullable=False),
+    sa.Column("path", sa.String(255), nullable=False),
+    sa.Column("text", sa.Text),  # of the last good one
+    sa.Column("sha", sa.String(64), nullable=False),  # the commit that it was first read at
+    sa.Column("blob", sa.String(64), nullable=False),  # git's name for that text
+    sa.Column("broken_sha", sa.String(64), nullable=False),
+    sa.Column("broken_blob", sa.String(64)),  # of the newest one while it is broken; '' when it is gone
+    sa.Column("faults", sa.JSON, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),  # grows with every change
+)
+
 # Small facts by name, e.g. which repository's past was read.
 facts = sa.Table(
     "facts",
@@ -262,4 +334,5 @@ facts = sa.Table(
     sa.Column("name", sa.String(255), primary_key=True),
     sa.Column("value", sa.JSON, nullable=False),
     sa.Column("at", Moment, nullable=False),
+    sa.Index("ix_facts_at", "at"),
 )

@@ -369,6 +369,8 @@ MENDED: list[tuple[str, str, str]] = [
     ("lock all demo day", "`for DURATION` or `because REASON`", "lock all because demo day"),
     ("unlock web prod", "`in ENV`", "unlock web in prod"),
     ("web to prod 16:00", "`at TIME`, `in DURATION` or `because REASON`", "web to prod at 16:00"),
+    ("web fri 16:00", "`to ENV[/HOSTS]`, `at TIME`, `in DURATION` or `because REASON`", "web at fri 16:00"),
+    ("web to prod the loops", "`at TIME`, `in DURATION` or `because REASON`", "web to prod because the loops"),
     ("web to prod 30m", "`at TIME`, `in DURATION` or `because REASON`", "web to prod in 30m"),
     ("reject 42 flaky tests", "`because REASON`", "reject 42 because flaky tests"),
     ("freeze web 16:00", "`in ENV`, `until TIME` or `because REASON`", "freeze web until 16:00"),
@@ -425,6 +427,8 @@ unlock [ENV on] APP [in ENV] | unlock all
 locks
 freeze [APP] [in ENV] [until TIME] [because REASON]
 unfreeze [APP] [in ENV]
+subscribe APP [in ENV] [on STATE,…]
+unsubscribe APP [in ENV]
 login
 logout
 whoami

@@ -124,6 +124,7 @@ ROWS: list[tuple[str, Changes, tuple[str, str], tuple[str, str]]] = [
     ("room", {"rooms": ["C0REL", "C0RAN"]}, (R, "elsewhere"), (P, "open")),
     ("permission", {}, (P, "anyone"), (P, "anyone")),
     ("permission", {"standing": Answer(True, "listed")}, (P, "listed"), (P, "listed")),
+    ("permission", {"standing": Answer(True, "rule")}, (P, "rule"), (P, "rule")),
     ("permission", {"standing": Answer(True, "level", {})}, (P, "level"), (P, "level")),
     (
         "permission",
@@ -152,6 +153,7 @@ ROWS: list[tuple[str, Changes, tuple[str, str], tuple[str, str]]] = [
     ),
     ("lock", {}, (P, "none"), (P, "none")),
     ("lock", {"locks": [lock("U0ANA")]}, (P, "own"), (P, "own")),
+    ("lock", {"locks": [lock("U0ANA")], "automatic": True}, (R, "held"), (W, "held")),
     ("lock", {"locks": [lock()]}, (R, "held"), (W, "held")),
     ("lock", {"locks": [lock("U0ANA"), lock(expires_at=NOW + timedelta(hours=1))]}, (R, "held"), (W, "held")),
     ("lock", {"locks": [lock()], "env": {"when_locked": "wait"}}, (W, "held"), (W, "held")),
@@ -177,6 +179,9 @@ ROWS: list[tuple[str, Changes, tuple[str, str], tuple[str, str]]] = [
     ("checks", {"checks": RED, "env": {"when_red": "refuse"}}, (R, "red"), (W, "red")),
     ("checks", {"env": {"required_contexts": ["ci/build", EVIL[:50]]}}, (W, "red"), (W, "red")),
     ("checks", {"checks": Checks([Check("lint", "skipped")])}, (W, "red"), (W, "red")),
+    ("checks", {"some_check": True}, (W, "unreported"), (W, "unreported")),
+    ("checks", {"some_check": True, "checks": Checks([Check("lint", "success")])}, (P, "green"), (P, "green")),
+    ("checks", {"some_check": True, "env": {"required_contexts": ["lint"]}}, (W, "red"), (W, "red")),
     ("checks", unread(NotAllowedByGitHub("acme/web", "Checks: read", EVIL)), (W, "unknown"), (W, "unknown")),
     (
         "checks",
@@ -304,7 +309,7 @@ def test_each_pair_of_gates_says_what_each_says_alone(fresh: bool) -> None:
 def test_what_is_to_go_later_beside_every_gate(fresh: bool) -> None:
     """Before its time it waits, whatever it is that keeps it, but for the room, the person and a rejection; at its
     time it is judged as if it were asked for then; and once it was, as one that was taken in."""
-    rows = [row for row in ROWS if row[0] != "time" and "pinned_at" not in row[1]]
+    rows = [row for row in ROWS if row[0] != "time" and not {"pinned_at", "automatic"} & set(row[1])]
     assert len({row[0] for row in rows}) == 8
     for gate, changes, when_fresh, when_stored in rows:
         early = decide(facts(fresh=fresh, **both(changes, {"due_at": NOW + HOUR})))

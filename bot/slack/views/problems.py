@@ -11,6 +11,7 @@ from bot.deploys.errors import PersonError, TryLater, problem_of
 from bot.deploys.model import Problem, short
 from bot.deploys.policy import REFUSED, WAITING, Finding
 from bot.slack.views.findings import ended, locked, refusal, said, standing
+from bot.slack.views.subscriptions import ERRORS
 from bot.slack.views.text import (
     capital,
     clock_time,
@@ -252,7 +253,8 @@ _OVER = {
 
 
 def _superseded(facts: Facts) -> str:
-    return f"#{facts['number']} with the newer {code(short(facts['sha']))} took its place. Nothing was deployed."
+    sha = code(short(facts["sha"]))
+    return f"Its branch is at {sha} now, which #{facts['number']} deploys. Nothing of this one was deployed."
 
 
 def _not_waiting(facts: Facts) -> str:
@@ -414,6 +416,7 @@ _WORDS: dict[str, Callable[[Facts], str]] = {
     "UnknownTime": _unknown_time,
     "TooFarAhead": _too_far_ahead,
     "NotScheduled": _not_scheduled,
+    **ERRORS,
     "TooLate": _too_late,
     "AskedTooLate": _asked_too_late,
     "Unavailable": _unavailable,

@@ -31,6 +31,7 @@ from bot.slack.views.text import (
     section,
 )
 
+TOLD = frozenset({"schedule_skipped", "schedule_failed"})  # what `told` has words for
 MOST = 20  # listed with buttons; Slack lets 50 blocks into a message
 
 
