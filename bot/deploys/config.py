@@ -6,6 +6,7 @@ guesses what its config meant is not to be trusted with production.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from datetime import timedelta
@@ -19,13 +20,19 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     JsonValue,
+    SerializeAsAny,
     StrictBool,
     StringConstraints,
+    TypeAdapter,
     WithJsonSchema,
     model_validator,
 )
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
 
+from bot.deploys import integrators
 from bot.deploys.cron import Cron, parse_cron
 from bot.deploys.errors import NoDefaultEnvironment, UnknownApp, UnknownEnvironment, WrongRoom
 from bot.deploys.nearest import nearest
@@ -101,6 +108,57 @@ Duration = Annotated[
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _provider(value: Any) -> Any:
+    """What stands under `provider`, by the model of the provider that its `type` names."""
+    if not isinstance(value, dict):
+        return value  # pydantic says what it must be
+    name = value.get("type")
+    if not isinstance(name, str):
+        listed = ", ".join(integrators.names())
+        raise PydanticCustomError("provider", "must name its type, one of {known}", {"known": listed})
+    try:
+        found = integrators.find(name)
+    except integrators.NotAProvider as error:
+        raise ValueError(f"the provider {name} {error}") from None
+    if found is None:
+        known = integrators.names()
+        near = nearest(name, known)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+        raise PydanticCustomError("provider", "there is no provider “{name}”; {hint}", {"name": name, "hint": hint})
+    return found.config.model_validate(value)
+
+
+class _AnyProvider:
+    """For the JSON Schema: one of those that are installed, each with its own keys."""
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        choices = []
+        for name in integrators.names():
+            with contextlib.suppress(integrators.NotAProvider):
+                choices.append(_inlined(integrators.find(name).config, name))
+        return {"oneOf": choices, "title": "Provider"}
+
+
+def _inlined(model: type[BaseModel], name: str) -> JsonSchemaValue:
+    """The model's schema with what it refers to put in its place; it stands inside another one."""
+    schema = TypeAdapter(model).json_schema()
+    parts = schema.pop("$defs", {})
+
+    def put_in(value: Any) -> Any:
+        if isinstance(value, dict):
+            if "$ref" in value:
+                return put_in(parts[value["$ref"].rpartition("/")[2]])
+            return {key: put_in(item) for key, item in value.items()}
+        return [put_in(item) for item in value] if isinstance(value, list) else value
+
+    told: JsonSchemaValue = put_in(schema)
+    told["properties"]["type"] = {"const": name, "type": "string"}
+    return told
+
+
+Provider = Annotated[SerializeAsAny[integrators.ProviderConfig], BeforeValidator(_provider), _AnyProvider()]
 
 
 class Announcement(_Strict):
@@ -192,7 +250,9 @@ class Environment(_Strict):
     when_locked: Literal["wait", "refuse"] = Field("refuse", description="what it does while somebody holds a lock")
     when_frozen: Literal["wait", "refuse"] = Field("refuse", description="what it does during a freeze")
     auto_deploy: tuple[AutoDeploy, ...] = Field((), description="what makes a deploy start by itself")
-    timeout: Duration = _lasting("1h", "after which a deploy without an end counts as lost")
+    timeout: Duration = _lasting(
+        "1h", "after which a deploy without an end counts as lost, and a `provider` is stopped"
+    )
     max_wait: Duration = _lasting("3d", "after which a deploy that still waits is given up")
     required_contexts: tuple[Text, ...] | None = Field(
         None, description="checks that must be green; none given: all that ever reported; []: none"
@@ -202,6 +262,7 @@ class Environment(_Strict):
         None, description="end users work with it; none given: true for the one named production"
     )
     transient_environment: StrictBool = Field(False, description="it will be gone some day")
+    provider: Provider | None = Field(None, description="what carries deployments out; none: somebody else does")
 
 
 class App(_Strict):
@@ -263,6 +324,12 @@ class Reminders(_Strict):
     days: Literal["working", "all"] = Field("working", description="`working`: Monday to Friday, where the owner is")
 
 
+class Logs(_Strict):
+    """What becomes of the output of providers."""
+
+    keep: Duration = _lasting("30d", "after which the output of a deploy is deleted")
+
+
 class Config(_Strict):
     """The whole file."""
 
@@ -272,6 +339,7 @@ class Config(_Strict):
     freezes: tuple[Freeze, ...] = Field((), description="when nothing is deployed anywhere")
     lock_reminders: Reminders = Reminders()
     schedules: tuple[Schedule, ...] = Field((), description="what is deployed again and again, at some times")
+    logs: Logs = Logs()
     apps: dict[Name, App] = Field(min_length=1)
 
     def app(self, name: str) -> tuple[str, App]:

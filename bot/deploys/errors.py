@@ -322,6 +322,14 @@ class NotRetriable(PersonError):
 
 
 @dataclass(eq=False)
+class NotLive(PersonError):
+    """What is to be carried on is not live any more: `live` is."""
+
+    number: int
+    live: int
+
+
+@dataclass(eq=False)
 class NothingBefore(PersonError):
     """There is no earlier success to go back to. `number` is what is live."""
 

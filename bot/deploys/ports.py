@@ -97,8 +97,25 @@ class GitHub(Protocol):
         """Whether a person is an active member of a team, `organisation/team`. `repository` says whose token asks."""
         ...
 
-    def write_status(self, repository: str, deployment_id: int, state: str, description: str) -> None:
-        """Writes a deployment status. `description` is cut to the 140 characters that GitHub takes."""
+    def write_status(
+        self,
+        repository: str,
+        deployment_id: int,
+        state: str,
+        description: str,
+        *,
+        log_url: str = "",
+        environment_url: str = "",
+        auto_inactive: bool = True,
+    ) -> int:
+        """Writes a deployment status; returns its id. `description` is cut to the 140 characters that GitHub takes.
+
+        `auto_inactive`: whether a success ends what was live there before.
+        """
+        ...
+
+    def statuses(self, repository: str, deployment_id: int) -> list[Status]:
+        """The newest hundred statuses of a deployment, newest first."""
         ...
 
     def begin_login(self) -> Login:

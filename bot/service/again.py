@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from itertools import dropwhile
 
+import sqlalchemy as sa
+
 from bot.deploys import states
-from bot.deploys.errors import NothingBefore, NothingLive, NotRetriable
+from bot.deploys.errors import NothingBefore, NothingLive, NotLive, NotRetriable
 from bot.deploys.model import HUMAN, PROMOTION, RETRY, ROLLBACK, RULE, Asker, Deploy, Wanted
 from bot.service.asking import Asking
 from bot.store import records
@@ -83,6 +85,37 @@ class Again(Asking):
         live = self._live(name, source_place)
         wanted = Wanted(f"{name}/{live.ref}", place, sha=live.sha, cause=PROMOTION, of=live.number)
         return self.request(wanted, asker, room=room, source=source)
+
+    def promote_on(self, number: int, environment: str, asker: Asker, *, room: str, source: str) -> Deploy:
+        """Asks for the very commit of a deploy that is live to go to a further environment as well.
+
+        Raises UnknownDeploy, UnknownEnvironment, NothingLive, and NotLive when something else is by now.
+        """
+        if (known := self._asked_before(source)) is not None:
+            return known
+        deploy = self._known(number)
+        _, app = self.config.app(deploy.app)
+        place, _ = self.config.environment(deploy.app, environment)
+        live = self._live(deploy.app, deploy.environment)
+        if live.number != number:
+            raise NotLive(number, live.number)
+        wanted = Wanted(f"{deploy.app}/{deploy.ref}", place, sha=deploy.sha, cause=PROMOTION, of=number)
+        room = room if not app.rooms or room in app.rooms else deploy.room or room
+        return self.request(wanted, asker, room=room, source=source)
+
+    def onward(self, connection: sa.Connection, deploy: Deploy) -> list[str]:
+        """Where a deploy that is live may go next: what is promoted from its environment or comes after it, and
+        neither runs its commit nor is about to."""
+        app = self.config.apps.get(deploy.app)
+        if app is None or not deploy.whole:
+            return []
+        return [
+            name
+            for name, environment in app.environments.items()
+            if (environment.promote_from == deploy.environment or deploy.environment in environment.after)
+            and not self._coming(connection, deploy, name)
+            and ((live := records.live(connection, deploy.app, name, whole=True)) is None or live.sha != deploy.sha)
+        ]
 
     def carry_on(self, number: int, environment: str) -> Deploy | None:
         """Promotes one success to an environment, as its `promote_from` says; None when that says so no more.

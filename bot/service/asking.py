@@ -93,6 +93,8 @@ class Asking(Deciding):
             deploy = records.add_deploy(connection, source, _values(candidate))
             assert deploy is not None, "the place is held, and there was none of this source"
             records.add_card(connection, deploy.number, room)
+            if deploy.of is not None and (led := records.deploy(connection, deploy.of)) is not None:
+                self._refresh(connection, led)  # what can be done with that one is something else now
             if self._give_way(connection, deploy, decision):
                 decision = self._decided(connection, deploy, environment, outside, fresh=fresh)
             self._settle(connection, deploy, environment, decision)

@@ -111,12 +111,16 @@ class Deciding(Core):
             there = records.live(connection, deploy.app, name, whole=True)
             if there is not None:
                 live[name] = there.sha
-            if any(
-                gates.twin(connection, deploy.app, name, sha=deploy.sha, task="deploy", hosts="", forced=forced)
-                for forced in (False, True)
-            ):
+            if self._coming(connection, deploy, name):
                 coming.add(name)
         return live, frozenset(coming)
+
+    def _coming(self, connection: sa.Connection, deploy: Deploy, environment: str) -> bool:
+        """Whether its very commit waits for or is on its way to an environment of its app."""
+        return any(
+            gates.twin(connection, deploy.app, environment, sha=deploy.sha, task="deploy", hosts="", forced=forced)
+            for forced in (False, True)
+        )
 
 
 def freezes_over(

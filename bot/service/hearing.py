@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -99,7 +99,7 @@ class Hearing(Creating, Automating, Configuring):
             for deploy in gates.held(connection):  # the config may be another one now
                 self._decide_soon(connection, deploy.number)
 
-    def _take_in(self, told: Deployment, statuses: Iterable[Status], *, announce: bool) -> Deploy | None:
+    def _take_in(self, told: Deployment, statuses: Sequence[Status], *, announce: bool) -> Deploy | None:
         app = self.config.apps_for(told.repository, told.environment, str(told.payload.get("name", "")))
         with self._store.write() as connection:
             deploy = self._find(connection, told)
@@ -117,6 +117,8 @@ class Hearing(Creating, Automating, Configuring):
             if deploy.deployment_id is None:
                 self._is_made(connection, deploy, told, sha=told.sha)
                 deploy = self._locked(connection, deploy.number)
+            if announce and not statuses:
+                self._begin_run(connection, deploy, told)
             for status in statuses:
                 deploy = self._report(connection, deploy, status)
             if announce:

@@ -285,6 +285,88 @@ timeline = sa.Table(
     sqlite_autoincrement=True,
 )
 
+# Deployments that a provider of ours carries out: claimed like jobs, and each attempt by one process at a time.
+runs = sa.Table(
+    "runs",
+    metadata,
+    sa.Column("id", Serial, primary_key=True),
+    sa.Column("deploy", sa.BigInteger, sa.ForeignKey("deploys.number"), nullable=False),
+    sa.Column("app", sa.String(255), nullable=False),
+    sa.Column("environment", sa.String(255), nullable=False),
+    sa.Column("repository", sa.String(255), nullable=False),
+    sa.Column("deployment_id", sa.BigInteger, nullable=False),
+    sa.Column("creator", sa.Text, nullable=False),
+    sa.Column("payload", sa.JSON, nullable=False),  # the deployment's
+    sa.Column("state", sa.String(16), nullable=False),  # ready | running | done
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("run_at", Moment, nullable=False),
+    sa.Column("deadline_at", Moment, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("claimed_by", sa.String(64)),
+    sa.Column("lease_until", Moment),
+    sa.Column("begun", sa.Boolean, nullable=False),  # a provider was told to do it; before that, nothing has happened
+    sa.Column("cancelled", sa.Boolean, nullable=False),
+    sa.Column("remembered", sa.JSON, nullable=False),  # what the provider left for a later attempt
+    sa.Column("log", sa.String(64), nullable=False),
+    sa.Column("log_url", sa.Text, nullable=False),
+    sa.Column("environment_url", sa.Text, nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False),  # the state it ended with; handed_over | cancelled
+    sa.Column("finished_at", Moment),
+    sa.UniqueConstraint("repository", "deployment_id"),
+    sa.Index("ix_runs_deploy", "deploy"),
+    sqlite_autoincrement=True,
+)
+_run_ready = runs.c.state == "ready"
+_run_running = runs.c.state == "running"
+sa.Index("ix_runs_due", runs.c.run_at, runs.c.id, sqlite_where=_run_ready, postgresql_where=_run_ready)
+sa.Index(  # two at once in one environment would undo each other
+    "uq_runs_place",
+    runs.c.app,
+    runs.c.environment,
+    unique=True,
+    sqlite_where=_run_running,
+    postgresql_where=_run_running,
+)
+
+# Deployment statuses that a run still has to write at GitHub, and those that it wrote.
+reports = sa.Table(
+    "reports",
+    metadata,
+    sa.Column("id", Serial, primary_key=True),
+    sa.Column("run", sa.BigInteger, sa.ForeignKey("runs.id"), nullable=False),
+    sa.Column("state", sa.String(32), nullable=False),
+    sa.Column("description", sa.Text, nullable=False),
+    sa.Column("log_url", sa.Text, nullable=False),
+    sa.Column("environment_url", sa.Text, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("tried_at", Moment),  # when GitHub was first asked for it; it may have heard
+    sa.Column("settled_at", Moment),
+    sa.Column("status_id", sa.BigInteger),  # GitHub's; none where a later one stood for it, or GitHub refused
+    sa.Index("ix_reports_run", "run", "id"),
+    sqlite_autoincrement=True,
+)
+
+# What a run says while it works. Who has the id may read it, so it can't be guessed.
+logs = sa.Table(
+    "logs",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("deploy", sa.BigInteger, sa.ForeignKey("deploys.number"), nullable=False),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("chunks", sa.Integer, nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),  # characters
+    sa.Column("ended_at", Moment),
+    sa.Index("ix_logs_at", "at"),
+)
+log_chunks = sa.Table(
+    "log_chunks",
+    metadata,
+    sa.Column("log", sa.String(64), sa.ForeignKey("logs.id"), primary_key=True),
+    sa.Column("seq", sa.Integer, primary_key=True),  # from 1, without gaps
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+)
+
 # The one message a deploy has in each room that shows it.
 cards = sa.Table(
     "cards",

@@ -38,7 +38,10 @@ from bot.slack.views.text import (
 
 APPROVE, REJECT, CANCEL, FORCE = "deploy_approve", "deploy_reject", "deploy_cancel", "deploy_force"
 RETRY, ROLLBACK = "deploy_retry", "deploy_rollback"
+PROMOTE = "deploy_promote"  # with the environment behind the number
 STEAL, RELEASE = "lock_steal", "lock_release"
+
+MOST_ONWARD = 3  # buttons to promote, of all that a card has
 
 METADATA = "shipbot_deploy"  # the event type under which a card carries its deploy's id
 
@@ -129,7 +132,8 @@ class Sight:
     """What a card shows beside the deploy itself, as it is when the card is sent.
 
     `ahead` and `votes` are those of the deploy; `lock` is the one that somebody holds on just its environment;
-    `replaced_by` is the deploy that has gone live there since; `way_back`: there is something to roll back to.
+    `replaced_by` is the deploy that has gone live there since; `way_back`: there is something to roll back to;
+    `onward`: where it may go next.
     """
 
     now: datetime
@@ -138,6 +142,7 @@ class Sight:
     lock: Lock | None = None
     replaced_by: int | None = None
     way_back: bool = False
+    onward: Sequence[str] = ()
 
 
 def card(deploy: Deploy, links: Links, sight: Sight, detour: str = "") -> Message:
@@ -322,6 +327,9 @@ def _buttons(deploy: Deploy, sight: Sight, findings: Sequence[Finding]) -> list[
         buttons.append(button(CANCEL, "Cancel", number, style=style, confirm=sure))
     if deploy.state in _FAILED:
         buttons.append(button(RETRY, "Retry", number))
+    if _is_live(deploy, sight):
+        for place in sight.onward[:MOST_ONWARD]:
+            buttons.append(button(PROMOTE, f"Promote to {flat(place, 40)}", f"{number} {place}", style="primary"))
     if (
         sight.way_back
         and deploy.undone_by is None

@@ -372,6 +372,10 @@ def _not_retriable(facts: Facts) -> str:
     )
 
 
+def _not_live(facts: Facts) -> str:
+    return f"#{facts['number']} is not live any more, #{facts['live']} is. Promote that one from its card."
+
+
 def _nothing_before(facts: Facts) -> str:
     app, place = facts["app"], facts["environment"]
     return (
@@ -400,6 +404,7 @@ _WORDS: dict[str, Callable[[Facts], str]] = {
     "LookupFailed": _lookup_failed,
     "RequestRefused": _refused,
     "NotRetriable": _not_retriable,
+    "NotLive": _not_live,
     "NothingBefore": _nothing_before,
     "NotAllowed": _not_allowed_by_gates,
     "AlreadyAsked": _already_asked,

@@ -16,6 +16,7 @@ from bot.slack.views.text import (
     flat,
     is_address,
     link,
+    output,
     person,
     plain,
     plain_context,
@@ -25,8 +26,10 @@ from bot.slack.views.text import (
 )
 
 
-def line(deploy: Deploy, step: Step, room_id: str) -> Message | None:
+def line(deploy: Deploy, step: Step, room_id: str, printed: str = "") -> Message | None:
     """A step of the timeline as a line in the card's thread; one that ends the deploy mentions the person.
+
+    `printed` is the end of what a provider printed, for one that failed.
 
     None for what is said in the room it was asked in alone: nobody is called twice.
     """
@@ -39,6 +42,9 @@ def line(deploy: Deploy, step: Step, room_id: str) -> Message | None:
     if step.state == "not_stopped":
         text = ":warning: GitHub did not let me mark the deployment inactive, so whoever deploys may not know."
         return Message(plain(text), [section(text)])
+    if step.state == "not_reported":
+        told = f"GitHub does not let me write the status {code(step.description)}, so this may not be how it stands."
+        return Message(plain(f":warning: {told}"), [section(f":warning: {told}")])
     if step.kind == "merged":
         branch, commit = code(deploy.ref), code(step.actor)
         text = f":twisted_rightwards_arrows: GitHub merged the default branch into {branch}; going on with {commit}"
@@ -65,6 +71,8 @@ def line(deploy: Deploy, step: Step, room_id: str) -> Message | None:
     if step.description:
         blocks.append(plain_context(step.description))
         sentence += f" · {escape(flat(step.description))}"
+    if shown := output(printed):
+        blocks.append(section(shown))
     return Message(sentence, blocks)
 
 
