@@ -225,3 +225,15 @@ def test_the_clocks_are_changed(make_world: Callable[..., World]) -> None:
         "2026-10-25T02:30:00+02:00",
         "2026-10-26T02:30:00+01:00",
     ]
+
+
+def test_a_timer_that_got_lost_is_wound_again(recurring: World) -> None:
+    """The sweep sees to it four times a minute; one that is there is left as it is, however long it is due."""
+    world = recurring
+    whole = timers(world)
+    with world.store.write() as connection:
+        connection.execute(sa.delete(jobs).where(jobs.c.kind == "schedule", jobs.c.payload.contains(whole[1]["at"])))
+    world.clock.moment = START + timedelta(minutes=31)
+    assert timers(world) == whole[:1]
+    world.bot.service.wind()
+    assert timers(world) == whole
