@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from bot.deploys import policy, states
 from bot.deploys.clock import Clock
-from bot.deploys.config import App, Config
+from bot.deploys.config import App, Config, Schedule
 from bot.deploys.errors import NothingLive, UnknownDeploy, UnknownRef
 from bot.deploys.model import Comparison, Deploy, Freezing, Lock, Person, RepositoryConfig, Step, Subscription, Vote
 from bot.deploys.nearest import nearest
@@ -69,6 +69,14 @@ class Difference:
     live: Deploy
     head_ref: str
     compared: Comparison
+
+
+@dataclass(frozen=True, slots=True)
+class Upcoming:
+    """What the config asks for again and again, and when it is next."""
+
+    schedule: Schedule
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +191,16 @@ class Reader:
         """The freezes that hold, those of the config first."""
         with self._store.read() as connection:
             return all_freezes(connection, self.config, self._clock.now())
+
+    def schedules(self, room: str) -> tuple[list[Deploy], list[Upcoming]]:
+        """What is to go later of the apps that may be spoken of in a room: once, and again and again; soonest first."""
+        apps = self.apps(room)
+        now = self._clock.now()
+        with self._store.read() as connection:
+            once = [deploy for deploy in gates.held(connection, scheduled=True) if deploy.app in apps]
+        again = [Upcoming(item, item.times.after(now)) for item in self.config.schedules if item.app in apps]
+        once.sort(key=lambda deploy: (deploy.due_at or now, deploy.number))
+        return once, sorted(again, key=lambda item: item.at)
 
     def seen_by(self, rooms: Collection[str]) -> dict[str, App]:
         """The apps that somebody may see who is in those rooms."""
