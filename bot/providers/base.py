@@ -48,6 +48,7 @@ class Stopped(Exception):
     """The work must end now: somebody cancelled it, its time is up, or this process stops.
 
     A provider cleans up, which may take `grace` seconds, and lets it pass: the runner reports what has to be reported.
+    `reason` is one of `cancelled`, `timed out`, `stopping` (the process) and `taken` (by another process).
     """
 
     def __init__(self, reason: str = "", grace: float = 10.0) -> None:

@@ -24,7 +24,7 @@ CARD, CREATE, CHANGE, PAST = "card", "create", "change", "past"
 PROMOTE = "promote"
 BRANCH = "branch"
 DECIDE, WATCH, STOP = "decide", "watch", "stop"
-LOCK_TIMER = "lock"
+LOCK_TIMER, SCHEDULE_TIMER = "lock", "schedule"
 TELL = "tell"
 FILE = "file"
 
@@ -73,8 +73,7 @@ class Core:
 
     def _rooms(self, app: App, environment: str) -> list[str]:
         """Where what nobody asked for in a room is shown: where the environment is announced, else the app's first."""
-        announced = [item.room for item in app.announce if item.covers(environment)]
-        return announced or list(app.rooms[:1])
+        return app.shown_in(environment)
 
     # the row
 

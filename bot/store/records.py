@@ -15,6 +15,10 @@ from bot.deploys.model import BY_BRANCH, Change, Deploy, Problem, Step
 from bot.store.schema import REF_START, Moment, cards, deploys, facts, ref_start, timeline
 
 COLUMNS = [column for column in deploys.c if column.name != "source"]
+# What a listing shows. The rest is JSON and long texts, which take most of the time of reading a deploy.
+_LONG = frozenset("problem change findings description log_url reason subject message_id thread_id".split())
+LISTED = [column for column in COLUMNS if column.name not in _LONG]
+_NAMES = tuple(column.name for column in LISTED)
 
 Place = tuple[str, str]  # an app and its environment
 
@@ -40,11 +44,11 @@ def _first_of_each(where: str, order: str) -> Mapping[str, sa.TextualSelect]:
         "postgresql": "json_array_elements(CAST(:places AS json)) AS place (value)"
         f" CROSS JOIN LATERAL (SELECT each.* {wanted}) AS deploys",
     }
-    names = ", ".join(f'deploys."{column.name}"' for column in COLUMNS)
+    names = ", ".join(f'deploys."{name}"' for name in _NAMES)
     since = sa.bindparam("since", type_=Moment)
     statements = {dialect: sa.text(f"SELECT {names} FROM {text}") for dialect, text in texts.items()}  # noqa: S608
     return {
-        dialect: (text.bindparams(since) if ":since" in where else text).columns(*COLUMNS)
+        dialect: (text.bindparams(since) if ":since" in where else text).columns(*LISTED)
         for dialect, text in statements.items()
     }
 
@@ -145,8 +149,8 @@ def history(
         if len(ref) >= REF_START:  # else its beginning is all of it, and SQLite would rather not use the index for both
             named = named.where(deploys.c.ref == ref)
         found = sa.union_all(sa.select(_newest(named, limit).subquery().c.number), *_by_sha(of_app, ref))
-    query = sa.select(*COLUMNS).where(number.in_(found)).order_by(number.desc()).limit(limit)
-    return [deploy_of(row) for row in connection.execute(query)]
+    query = sa.select(*LISTED).where(number.in_(found)).order_by(number.desc()).limit(limit)
+    return [_listed(row) for row in connection.execute(query)]
 
 
 def _by_sha(numbers: sa.Select[tuple[int]], start: str) -> list[sa.Select[tuple[int]]]:
@@ -242,7 +246,7 @@ def _of_each(
     """What is found in each of those places, the newest first."""
     values["places"] = msgspec.json.encode(places).decode()
     rows = connection.execute(statements[connection.dialect.name], values)
-    return sorted(map(deploy_of, rows), key=lambda deploy: deploy.number, reverse=True)
+    return sorted(map(_listed, rows), key=lambda deploy: deploy.number, reverse=True)
 
 
 def _by_place(places: Sequence[Place], found: Iterable[Deploy]) -> dict[Place, list[Deploy]]:
@@ -384,6 +388,11 @@ def deploy_of(row: sa.Row[Any]) -> Deploy:
     values["change"] = _change(values["change"])
     values["findings"] = values["findings"] or ()
     return Deploy(**values)
+
+
+def _listed(row: sa.Row[Any]) -> Deploy:
+    """The deploy in a row of LISTED, as far as a listing shows it."""
+    return Deploy(**dict(zip(_NAMES, row, strict=True)))
 
 
 def _change_json(change: Change) -> dict[str, Any]:

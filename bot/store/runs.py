@@ -231,8 +231,9 @@ def hash_of(token: str) -> str:
 
 
 def hear(connection: sa.Connection, number: int, token: str, told: Mapping[str, str] | None) -> tuple[str, str]:
-    """Keeps what somebody reports on a run with its token, and addresses of earlier reports: HEARD; ENDED, and how, when it is over and nothing is
-    kept; UNPROVEN when it is not that run's token. Without `told` it is only looked whether it would be."""
+    """Keeps what somebody reports on a run with its token, beside the addresses of earlier reports: HEARD; ENDED, and
+    how, when it is over and nothing is kept; UNPROVEN when it is not that run's token. Without `told` it is only
+    looked whether it would be."""
     query = sa.select(runs).where(runs.c.id == number)
     row = connection.execute(query.with_for_update() if told is not None else query).one_or_none()
     run = _run(row) if row is not None else None
