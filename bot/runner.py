@@ -20,7 +20,7 @@ from bot.deploys.clock import Clock
 from bot.deploys.errors import PersonError, TryLater
 from bot.deploys.integrators import NotAProvider, ProviderConfig, find
 from bot.deploys.model import Deploy
-from bot.providers.base import CANCELLED, Callback, Fault, Outcome, Provider, Repository, Stopped, Work
+from bot.providers.base import CANCELLED, Callback, Fault, Outcome, Provider, Repository, Stopped, Told, Work
 from bot.providers.base import error as failed
 from bot.reporter import STOPPING, TAKEN, RunReporter
 from bot.service.configured import Configured
@@ -199,6 +199,9 @@ class Runner:
         except Fault as fault:
             return self._settle(run, reporter, states.ERROR, str(fault))
         if self._clock.now() >= run.deadline_at:
+            told = reporter.told()
+            if told is not None and told.state in ENDS:  # in time, while nobody was there to pass it on
+                return self._settle_told(run, reporter, provider, settings, told)
             if run.begun:
                 return self._settle(run, reporter, states.ERROR, GONE)
             return self._settle(run, reporter, states.ERROR, "It was not begun within the time that it has (timeout).")
@@ -282,6 +285,18 @@ class Runner:
         with self._store.write() as connection:
             runs.put_back(connection, run, self._clock.now() + after)
         return "put back"
+
+    def _settle_told(
+        self, run: Run, reporter: RunReporter, provider: Provider[Any], settings: ProviderConfig, told: Told
+    ) -> str:
+        """Settles what somebody reported by the callback."""
+        reporter.callback()  # whose token stays out of it, as the provider's secrets do
+        for secret in self._variables([one.name for one in provider.variables(settings) if one.secret]).values():
+            reporter.hide(secret)
+        for url, keep in ((told.log_url, reporter.log_url), (told.environment_url, reporter.environment_url)):
+            if url:
+                keep(url)
+        return self._settle(run, reporter, told.state, told.description)
 
     def _settle(self, run: Run, reporter: RunReporter, outcome: str, description: str | None) -> str:
         """Stores the end and leaves its status to be written. None: no status, since GitHub knows already."""

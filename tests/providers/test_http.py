@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -435,6 +435,22 @@ def test_it_reports_while_nobody_runs_it(place: Make, receiver: Receiver) -> Non
     carry_out(world)
     assert statuses(world)[-1] == ("success", "meanwhile")
     assert len(receiver.posted) == 1
+
+
+def test_what_it_reported_in_time_counts_after_the_deadline(place: Make, receiver: Receiver) -> None:
+    world = place(timeout="10m")
+    waiting = begun(world)
+    world.bot.runner.stop(5)
+    waiting.join(20)
+    told = {"state": "success", "description": f"out, with {SECRET}", "environment_url": "https://web.example/"}
+    assert receiver.posted[0].report(**told).status_code == 202
+    world.clock.moment += timedelta(minutes=11)
+    world.restart()
+    carry_out(world)
+    assert statuses(world)[-1] == ("success", "out, with ***")
+    newest = world.github.statuses("acme/web", world.github.deployments("acme/web")[0]["id"])[0]
+    assert newest["environment_url"] == "https://web.example/"
+    assert ":large_green_circle:" in newest_card(world)
 
 
 def test_the_bot_is_stopped_while_the_receiver_thinks(place: Make, receiver: Receiver) -> None:
