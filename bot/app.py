@@ -21,7 +21,20 @@ from bot.metrics import CONTENT_TYPE, Metrics
 from bot.reader import Reader
 from bot.scheduler import Scheduler
 from bot.service import Service
-from bot.service.core import CARD, CHANGE, CREATE, DECIDE, LOCK_TIMER, PAST, PROMOTE, STOP, TELL, WATCH
+from bot.service.core import (
+    CARD,
+    CHANGE,
+    CREATE,
+    DECIDE,
+    GONE,
+    LOCK_TIMER,
+    PAST,
+    PREVIEW,
+    PROMOTE,
+    STOP,
+    TELL,
+    WATCH,
+)
 from bot.service.linking import LOGIN
 from bot.settings import Settings
 from bot.slack.answers import Answers
@@ -156,6 +169,8 @@ class Bot:
             WATCH: self._about_deploy(self.service.watch),
             PROMOTE: self._promote,
             STOP: self._about_deploy(self.service.stop),
+            PREVIEW: lambda job: self.service.bring_about(job.json()["preview"]),
+            GONE: self._about_deploy(self.service.put_away),
             CHANGE: self._about_deploy(self.service.describe_change),
         }
         return handlers | {KIND + event: self._webhook for event in EVENTS}
@@ -222,6 +237,8 @@ class Bot:
         # Others may report any state on any environment, and each pair of labels is kept for ever.
         configured = self.service.config.apps.get(app)
         known = environment if configured and environment in configured.environments else "other"
+        if configured and configured.pull(environment) is not None:
+            known = "preview"
         self.metrics.deploys.labels(app, known, state if states.is_known(state) else "other").inc()
 
     def _counter(self, source: str) -> Callable[[str], None]:

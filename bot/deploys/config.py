@@ -6,6 +6,7 @@ guesses what its config meant is not to be trusted with production.
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from functools import cached_property
 from typing import Annotated, Any, Literal
@@ -46,6 +47,7 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9._{}-]{0,99}$"
 ROOM = r"^[CGD][A-Z0-9]{2,}$"
 REPOSITORY = r"^[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}$"
 USER = r"^[UW][A-Z0-9]{2,}$"
+PREVIEW = r"^(?:[A-Za-z0-9][A-Za-z0-9._-]{0,39})?\{number\}[A-Za-z0-9._-]{0,40}$"
 WHO = r"^(?:[UWS][A-Z0-9]{2,}|@[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100})$"
 LOGIN = r"^[A-Za-z0-9](?:[A-Za-z0-9_-]{0,98}[A-Za-z0-9])?$"
 
@@ -161,6 +163,50 @@ class Environment(_Strict):
     transient_environment: StrictBool = Field(False, description="it will be gone some day")
 
 
+class Previews(_Strict):
+    """Environments that come and go with the pull requests of an app's repository."""
+
+    environment: Annotated[str, StringConstraints(pattern=PREVIEW)] = Field(
+        "pr-{number}", description="what they are called; `{number}` is the pull request's"
+    )
+    label: Text | None = Field(None, description="only pull requests with this label; none: every one")
+    teardown_task: Text | None = Field(
+        None, description="the task of the deployment that tells deployers to take one down; none: they are not told"
+    )
+    required_contexts: tuple[Text, ...] | None = Field(
+        (), description="checks that must be green; []: none; null: all that ever reported"
+    )
+    when_red: Literal["wait", "refuse"] = Field("wait", description="what a deploy does while checks are not green")
+    timeout: Duration = _lasting("1h", "after which a deploy without an end counts as lost")
+    max_wait: Duration = _lasting("3d", "after which a deploy that still waits is given up")
+
+    def name(self, pull: int) -> str:
+        """The environment of a pull request."""
+        return self.environment.replace("{number}", str(pull))
+
+    def pull(self, environment: str) -> int | None:
+        """The pull request whose environment that is (in any case); None when it is none of these."""
+        found = self._pattern.fullmatch(environment)
+        return int(found[1]) if found else None
+
+    @cached_property
+    def place(self) -> Environment:
+        """What each of them is."""
+        return Environment(
+            required_contexts=self.required_contexts,
+            when_red=self.when_red,
+            timeout=self.timeout,
+            max_wait=self.max_wait,
+            transient_environment=True,
+            production_environment=False,
+        )
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        before, after = (re.escape(part) for part in self.environment.split("{number}"))
+        return re.compile(rf"{before}([1-9][0-9]{{0,17}}){after}", re.IGNORECASE)
+
+
 class App(_Strict):
     """A name for one repository and its environments."""
 
@@ -169,7 +215,18 @@ class App(_Strict):
     rooms: tuple[Room, ...] = Field((), description="where it may be deployed from; none: anywhere")
     announce: tuple[Announcement, ...] = ()
     payload: dict[str, JsonValue] = Field({}, description="handed to deployers under payload.config")
+    previews: Previews | None = Field(None, description="environments for pull requests; none given: none")
     environments: dict[Name, Environment] = Field(min_length=1)
+
+    def pull(self, environment: str) -> int | None:
+        """The pull request that an environment is the preview of; None for one of `environments` and for no such."""
+        return self.previews.pull(environment) if self.previews and environment not in self.environments else None
+
+    def place(self, environment: str) -> Environment | None:
+        """The environment of just that name, previews among them."""
+        if (found := self.environments.get(environment)) is not None:
+            return found
+        return self.previews.place if self.previews and self.previews.pull(environment) is not None else None
 
 
 class Defaults(_Strict):
@@ -238,6 +295,9 @@ class Config(_Strict):
             if len(environments) == 1:
                 return next(iter(environments.items()))
             raise NoDefaultEnvironment(app_name, wanted, list(environments))
+        previews = self.apps[app_name].previews
+        if previews is not None and (pull := previews.pull(name)) is not None:
+            return previews.name(pull), previews.place
         names = [alias for key, item in environments.items() for alias in (key, *item.aliases)]
         raise UnknownEnvironment(app_name, name, nearest(name, names), list(environments))
 
@@ -248,13 +308,16 @@ class Config(_Strict):
             raise WrongRoom(app_name, rooms)
 
     def places(self, app: str | None = None, environment: str | None = None) -> list[tuple[str, str]]:
-        """The (app, environment) pairs that a lock or freeze covers, sorted; None stands for every one."""
+        """The (app, environment) pairs that a lock or freeze covers, sorted; None stands for every one.
+
+        Of previews only one that is named; which others there are is not in the config.
+        """
         return sorted(
             (name, place)
             for name, found in self.apps.items()
             if app in (None, name)
-            for place in found.environments
-            if environment in (None, place)
+            for place in (found.environments if environment is None else [environment])
+            if found.place(place) is not None
         )
 
     def apps_for(self, repository: str, environment: str, name: str = "") -> str | None:
@@ -267,7 +330,7 @@ class Config(_Strict):
         here = [key for key, app in self.apps.items() if app.repository.casefold() == folded]
         if name in here:
             return name
-        having = [key for key in here if environment in self.apps[key].environments]
+        having = [key for key in here if self.apps[key].place(environment) is not None]
         return next(iter(having or here), None)
 
 

@@ -14,6 +14,7 @@ RULE = "rule"  # origin of a deploy that a rule of the config asked for; nobody 
 RETRY, ROLLBACK, PROMOTION = "retry", "rollback", "promotion"  # causes of a deploy that another one led to
 PUSH, GREEN, MERGE = "push", "green", "merge"  # causes of a deploy that a branch led to
 PREVIEW, SCHEDULE = "preview", "schedule"  # that a pull request led to, and that the time did
+TEARDOWN = "teardown"  # of a deploy that takes a preview down
 ELSEWHERE = "github"  # origin of a deploy that somebody created at GitHub without this bot
 
 
@@ -277,6 +278,7 @@ class Deploy:
     login: str = ""  # at GitHub, of whoever a rule asked for
     pull: int | None = None  # the pull request that led to it
     author: str = ""  # the login of who wrote that pull request
+    preview: int | None = None  # the preview that it belongs to
     cause: str = ""  # why, where it was no person's own idea: RETRY, PUSH, …
     of: int | None = None  # the deploy that it tries again, takes back or carries on
     undone_by: int | None = None  # the rollback that took it back
@@ -311,8 +313,9 @@ class Step:
     """One line of a deploy's timeline.
 
     `kind` is `status` (reported at GitHub), `merged`, `problem` (it ended or waits without a word of GitHub's), `asks`
-    and `reminds` (those who may approve), `approved`, `rejected` or `overridden` (a freeze was). `actor` is a GitHub
-    login for a status, a Slack user's id for what people do here.
+    and `reminds` (those who may approve), `approved`, `rejected`, `overridden` (a freeze was), `asked` (it took over
+    the card of its preview) or `gone` (its deployment was marked inactive with its preview). `actor` is a GitHub login
+    for a status, a Slack user's id for what people do here.
     """
 
     id: int

@@ -319,6 +319,11 @@ def parse_status(value: dict[str, Any]) -> Status:
     return _converted(value, _Status).event()
 
 
+def parse_pull_request(repository: str, value: dict[str, Any]) -> PullRequest:
+    """A pull request from a REST answer; raises Malformed."""
+    return _converted(value, _PullRequest).event(repository)
+
+
 class _CommitStatus(msgspec.Struct):
     id: Id
     context: str

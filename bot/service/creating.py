@@ -125,7 +125,7 @@ class Creating(Asking):
 
     def _timeout(self, deploy: Deploy) -> timedelta:
         app = self.config.apps.get(deploy.app)
-        environment = app.environments.get(deploy.environment) if app else None
+        environment = app.place(deploy.environment) if app else None
         return environment.timeout if environment else timedelta(hours=1)
 
     def watch(self, number: int) -> None:
@@ -271,6 +271,7 @@ class Creating(Asking):
             description=_description(deploy),
             payload={
                 **({"deploy_user": deploy.author or deploy.user_name} if deploy.pull is not None else {}),
+                **({"pull_request": deploy.pull} if deploy.preview is not None else {}),
                 "user": deploy.user_name,
                 "room_id": deploy.room,
                 "name": deploy.app,

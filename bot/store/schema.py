@@ -118,6 +118,7 @@ deploys = sa.Table(
     sa.Column("cause", sa.String(16), nullable=False, server_default=""),  # retry | push | …
     sa.Column("of", sa.BigInteger),  # the deploy that led to it
     sa.Column("undone_by", sa.BigInteger),  # the rollback that took it back
+    sa.Column("preview", sa.BigInteger),  # the preview that it belongs to
     sa.UniqueConstraint("id"),
     sa.UniqueConstraint("source"),
     sa.Index("uq_deploys_slot", "slot", unique=True),
@@ -134,6 +135,15 @@ sa.Index(
     deploys.c.finished_at,
     sqlite_where=_live,
     postgresql_where=_live,
+)
+
+_preview = deploys.c.preview.is_not(None)
+sa.Index(
+    "ix_deploys_preview",
+    deploys.c.preview,
+    deploys.c.number,
+    sqlite_where=_preview,
+    postgresql_where=_preview,
 )
 
 _open = deploys.c.finished_at.is_(None)
@@ -251,7 +261,42 @@ cards = sa.Table(
     sa.Column("detour", sa.String(64), nullable=False),  # Slack's word for why it is not in the room
     sa.Column("told", sa.BigInteger, nullable=False),  # the last step of the timeline in its thread
     sa.Column("tries", sa.Integer, nullable=False),  # posts begun, so that one without an answer is looked for
+    sa.Column("preview", sa.BigInteger),  # where it goes from one deploy of a preview to the next
+    sa.Index("uq_cards_preview", "preview", "room", unique=True),
 )
+
+# The pull requests whose apps have previews, as GitHub last told of them, and how far their previews are.
+previews = sa.Table(
+    "previews",
+    metadata,
+    sa.Column("id", Serial, primary_key=True),
+    sa.Column("key", sa.String(36), nullable=False),  # by which its card is found again
+    sa.Column("app", sa.String(255), nullable=False),
+    sa.Column("pull", sa.BigInteger, nullable=False),
+    sa.Column("environment", sa.String(255), nullable=False),
+    sa.Column("repository", sa.String(255), nullable=False),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("author", sa.Text, nullable=False),
+    sa.Column("source", sa.Text, nullable=False),  # the repository it comes from; '' when that is gone
+    sa.Column("head", sa.Text, nullable=False),
+    sa.Column("sha", sa.String(64), nullable=False),
+    sa.Column("labels", sa.JSON, nullable=False),
+    sa.Column("open", sa.Boolean, nullable=False),
+    sa.Column("updated_at", Moment, nullable=False),
+    sa.Column("heard_at", Moment, nullable=False),
+    sa.Column("wanted", sa.Boolean, nullable=False),  # open, and with the label
+    sa.Column("due", sa.Boolean, nullable=False),  # what is there is still to be taken down
+    sa.Column("asked_sha", sa.String(64), nullable=False),  # what a rule asked for since it was last wanted
+    sa.Column("asks", sa.Integer, nullable=False),  # how often one has asked
+    sa.Column("doubts", sa.Integer, nullable=False),  # events of one second that tell otherwise: GitHub is asked
+    sa.Column("gone", sa.Boolean, nullable=False),
+    sa.UniqueConstraint("app", "pull"),
+    sqlite_autoincrement=True,
+)
+_unsettled = sa.or_(previews.c.due, previews.c.doubts > 0)
+sa.Index("ix_previews_unsettled", previews.c.id, sqlite_where=_unsettled, postgresql_where=_unsettled)
+_there = sa.not_(previews.c.gone)
+sa.Index("ix_previews_there", previews.c.app, sqlite_where=_there, postgresql_where=_there)
 
 # Small facts by name, e.g. which repository's past was read.
 facts = sa.Table(
