@@ -227,7 +227,7 @@ class _PullRequest(msgspec.Struct):
             author=_text(self.user.login) if self.user else "",
             open=self.state == "open",
             draft=bool(self.draft),
-            source=self.head.repo.full_name if self.head.repo else "",
+            source=_text(self.head.repo.full_name) if self.head.repo else "",
             head=_text(self.head.ref),
             sha=_text(self.head.sha),
             base=_text(self.base.ref),

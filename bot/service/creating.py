@@ -21,7 +21,7 @@ from bot.deploys.errors import (
     problem_of,
 )
 from bot.deploys.events import Deployment
-from bot.deploys.model import Change, Commit, Deploy, Problem, short
+from bot.deploys.model import TEARDOWN, Change, Commit, Deploy, Problem, short
 from bot.deploys.policy import CHECKS, CLEAR, WAITING, Finding
 from bot.deploys.ports import Merged, NewDeployment
 from bot.service.asking import Asking
@@ -160,6 +160,8 @@ class Creating(Asking):
         with self._store.read() as connection:
             deploy = records.deploy(connection, number)
             assert deploy is not None
+            if deploy.cause == TEARDOWN:
+                return
             before = records.live(connection, deploy.app, deploy.environment)
         if before is None or before.number >= number:
             return

@@ -11,7 +11,7 @@ from bot.deploys import states
 from bot.deploys.model import Deploy
 from bot.deploys.previews import Preview
 from bot.store.records import COLUMNS, deploy_of, insert
-from bot.store.schema import deploys, previews
+from bot.store.schema import THERE, UNSETTLED, deploys, previews
 
 RECENT = 200  # deploys to one preview that are looked at; what is left of those before has long been taken down
 
@@ -44,7 +44,7 @@ def store(connection: sa.Connection, preview: Preview) -> None:
 
 def unsettled(connection: sa.Connection) -> list[int]:
     """The ids of those that are still to be taken down, or asked GitHub about."""
-    query = sa.select(previews.c.id).where(sa.or_(previews.c.due, previews.c.doubts > 0)).order_by(previews.c.id)
+    query = sa.select(previews.c.id).where(UNSETTLED).order_by(previews.c.id)
     return list(connection.execute(query).scalars())
 
 
@@ -64,7 +64,7 @@ def newest(connection: sa.Connection, number: int) -> Deploy | None:
 
 def up(connection: sa.Connection, app: str) -> list[Deploy]:
     """What is live in the previews of an app, the newest of each, by pull request."""
-    there = sa.select(previews.c.id).where(previews.c.app == app, sa.not_(previews.c.gone))
+    there = sa.select(previews.c.id).where(previews.c.app == app, THERE)
     query = sa.select(*COLUMNS).where(
         deploys.c.preview.in_(there),
         deploys.c.state == sa.literal_column(f"'{states.SUCCESS}'"),

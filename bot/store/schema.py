@@ -293,10 +293,10 @@ previews = sa.Table(
     sa.UniqueConstraint("app", "pull"),
     sqlite_autoincrement=True,
 )
-_unsettled = sa.or_(previews.c.due, previews.c.doubts > 0)
-sa.Index("ix_previews_unsettled", previews.c.id, sqlite_where=_unsettled, postgresql_where=_unsettled)
-_there = sa.not_(previews.c.gone)
-sa.Index("ix_previews_there", previews.c.app, sqlite_where=_there, postgresql_where=_there)
+# As text, since SQLite takes an index only where a query says just the same.
+UNSETTLED, THERE = sa.text("due OR doubts > 0"), sa.text("NOT gone")
+sa.Index("ix_previews_unsettled", previews.c.id, sqlite_where=UNSETTLED, postgresql_where=UNSETTLED)
+sa.Index("ix_previews_there", previews.c.app, sqlite_where=THERE, postgresql_where=THERE)
 
 # Small facts by name, e.g. which repository's past was read.
 facts = sa.Table(

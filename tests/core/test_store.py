@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,7 @@ def test_the_partial_indexes_are_what_the_migrations_make(empty: Store) -> None:
         metadata.drop_all(connection)
         metadata.create_all(connection)
     assert _conditions(empty) == migrated
-    assert len(migrated) == 9
+    assert len(migrated) == 12
 
 
 def test_head_is_the_newest_file() -> None:
@@ -136,7 +137,7 @@ def test_what_sqlite_promises(store: Store) -> None:
             ]
         assert answers == ["wal", 2, 1]
     with pytest.raises(sa.exc.IntegrityError), store.write() as connection:
-        records.add_card(connection, 99, "C0OPS")
+        records.add_card(connection, replace(make(connection, "slack:1"), number=99), "C0OPS")
 
 
 def test_a_reader_sees_one_state_while_another_writes(store: Store) -> None:
@@ -264,17 +265,37 @@ def test_a_step_is_written_once(store: Store) -> None:
 
 def test_a_card_is_made_once_in_each_room(store: Store) -> None:
     with store.write() as connection:
-        number = make(connection, "slack:1").number
-        assert records.add_card(connection, number, "C0OPS")
-        assert not records.add_card(connection, number, "C0OPS", told=5)
-        assert records.add_card(connection, number, "C0REL")
-        assert sorted(records.card_rooms(connection, number)) == ["C0OPS", "C0REL"]
-        records.update_card(connection, number, "C0OPS", ts="1.2")
-        row, other = records.card(connection, number, "C0OPS"), records.card(connection, number, "C0REL")
+        deploy = make(connection, "slack:1")
+        assert records.add_card(connection, deploy, "C0OPS")
+        assert not records.add_card(connection, deploy, "C0OPS", told=5)
+        assert records.add_card(connection, deploy, "C0REL")
+        assert sorted(records.card_rooms(connection, deploy)) == ["C0OPS", "C0REL"]
+        records.update_card(connection, deploy, "C0OPS", ts="1.2")
+        row, other = records.card(connection, deploy, "C0OPS"), records.card(connection, deploy, "C0REL")
         assert row is not None
         assert other is not None
         assert (row.ts, row.told, other.ts) == ("1.2", 0, "")
-        assert records.card(connection, number, "C0RAN") is None
+        assert records.card(connection, deploy, "C0RAN") is None
+
+
+def test_the_deploys_of_a_preview_share_a_card_in_each_room(store: Store) -> None:
+    with store.write() as connection:
+        one, other = (replace(make(connection, f"slack:{number}"), preview=7) for number in (1, 2))
+        alone = make(connection, "slack:3")
+        assert not records.hand_over_cards(connection, 7, one.number)
+        for deploy in (one, alone):
+            assert records.add_card(connection, deploy, "C0OPS")
+        records.update_card(connection, one, "C0OPS", ts="1.2", told=5)
+        assert not records.add_card(connection, other, "C0OPS")
+        assert records.hand_over_cards(connection, 7, other.number)
+        for deploy in (one, other):
+            row = records.card(connection, deploy, "C0OPS")
+            assert row is not None
+            assert (row.deploy, row.ts, row.told) == (other.number, "1.2", 5)
+            assert records.card_rooms(connection, deploy) == ["C0OPS"]
+        kept = records.card(connection, alone, "C0OPS")
+        assert kept is not None
+        assert (kept.deploy, kept.ts) == (alone.number, "")
 
 
 def test_live_is_the_newest_success_that_is_not_inactive(store: Store) -> None:

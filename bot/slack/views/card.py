@@ -177,7 +177,8 @@ def _pull(preview: Preview, links: Links) -> str:
     """The pull request that it is a preview of."""
     by = f" by {code(preview.author, 40)}" if preview.author else ""
     fork = f", from {code(preview.source) if preview.source else 'a fork that is gone'}" if preview.fork else ""
-    return f":seedling: {links.pull(preview.repository, preview.pull)}: {quoted(preview.title, 120)}{by}{fork}"
+    pull = links.pull(preview.repository, preview.pull)
+    return f":seedling: Preview of {pull}, {quoted(preview.title, 120)}{by}{fork}"
 
 
 def _findings(deploy: Deploy, sight: Sight) -> list[Finding]:
@@ -260,8 +261,8 @@ _CAUSES = {
     model.PUSH: ":robot_face: By rule: every push to {ref}",
     model.GREEN: ":robot_face: By rule: every push to {ref}, once it is green",
     model.MERGE: ":robot_face: By rule: every merge into {ref}{pull}",
-    model.PREVIEW: ":robot_face: By rule: a preview",
-    model.TEARDOWN: ":robot_face: By rule: takes the preview down",
+    model.PREVIEW: ":robot_face: By rule: every pull request",
+    model.TEARDOWN: ":wastebasket: Takes the preview down",
     model.SCHEDULE: ":robot_face: By rule: on schedule",
 }
 
