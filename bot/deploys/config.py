@@ -85,7 +85,9 @@ class Announcement(_Strict):
     """A room that hears of an app's deploys wherever they were asked for, also from outside this bot."""
 
     room: Room
-    environments: tuple[Text, ...] = Field((), description="only these; none: every environment")
+    environments: tuple[Text, ...] = Field(
+        (), description="only these, previews by their pattern; none: every environment"
+    )
     on: tuple[Text, ...] = Field((), description="states that start a card there; none: every state")
 
     def wants(self, environment: str, state: str) -> bool:
@@ -94,7 +96,8 @@ class Announcement(_Strict):
 
     def covers(self, environment: str) -> bool:
         """Whether the room hears of that environment at all."""
-        return not self.environments or environment in self.environments
+        named = environment in self.environments
+        return not self.environments or named or any(_number(each, environment) for each in self.environments)
 
 
 class Freeze(_Strict):
@@ -186,8 +189,7 @@ class Previews(_Strict):
 
     def pull(self, environment: str) -> int | None:
         """The pull request whose environment that is (in any case); None when it is none of these."""
-        found = self._pattern.fullmatch(environment)
-        return int(found[1]) if found else None
+        return _number(self.environment, environment)
 
     @cached_property
     def place(self) -> Environment:
@@ -200,11 +202,6 @@ class Previews(_Strict):
             transient_environment=True,
             production_environment=False,
         )
-
-    @cached_property
-    def _pattern(self) -> re.Pattern[str]:
-        before, after = (re.escape(part) for part in self.environment.split("{number}"))
-        return re.compile(rf"{before}([1-9][0-9]{{0,17}}){after}", re.IGNORECASE)
 
 
 class App(_Strict):
@@ -332,6 +329,13 @@ class Config(_Strict):
             return name
         having = [key for key in here if self.apps[key].place(environment) is not None]
         return next(iter(having or here), None)
+
+
+def _number(pattern: str, name: str) -> int | None:
+    """The number in a name that is made by a pattern with `{number}` in it."""
+    before, number, after = pattern.partition("{number}")
+    found = re.fullmatch(rf"{re.escape(before)}([1-9][0-9]{{0,17}}){re.escape(after)}", name, re.IGNORECASE)
+    return int(found[1]) if found and number else None
 
 
 def _split_target(target: str, words: int) -> tuple[str, str]:

@@ -314,8 +314,8 @@ class Step:
 
     `kind` is `status` (reported at GitHub), `merged`, `problem` (it ended or waits without a word of GitHub's), `asks`
     and `reminds` (those who may approve), `approved`, `rejected`, `overridden` (a freeze was), `asked` (it took over
-    the card of its preview) or `gone` (its deployment was marked inactive with its preview). `actor` is a GitHub login
-    for a status, a Slack user's id for what people do here.
+    the card of its preview), `kept` (its preview is wanted again) or `gone` (marked inactive with its preview).
+    `actor` is a GitHub login for a status, a Slack user's id for what people do here.
     """
 
     id: int

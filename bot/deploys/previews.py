@@ -168,6 +168,12 @@ def since_torn_down(there: Sequence[Deploy]) -> list[Deploy]:
     return [deploy for deploy in there if deploy.number > max(ends, default=0)]
 
 
+def last_up(preview: Preview, there: Sequence[Deploy]) -> Deploy | None:
+    """The newest of its deploys that went out, of those that bring something."""
+    mine = (deploy for deploy in reversed(there) if deploy.preview == preview.id and deploy.cause != TEARDOWN)
+    return next((deploy for deploy in mine if _went_out(deploy)), None)
+
+
 def is_active(deploy: Deploy) -> bool:
     """Whether GitHub shows its deployment as one that is there, or may."""
     ended = deploy.state in (states.FAILURE, states.ERROR, states.INACTIVE, states.CANCELLED)

@@ -61,9 +61,11 @@ class Pushes(Webhooks):
             before = repo.branches.pop(branch)
             repo.conflicts.discard(branch)
             self._emit_push(repo, f"refs/heads/{branch}", before, None, self.person(author))
-            for pull in list(repo.pulls.values()):
-                if pull.state == "open" and (pull.base == branch or (pull.head == branch and pull.source is repo)):
-                    self._close(repo, pull, self.person(author))
+            for onto in list(self.repositories.values()):
+                for pull in onto.pulls.values():
+                    gone = (pull.head == branch and pull.source is repo) or (pull.base == branch and onto is repo)
+                    if pull.state == "open" and gone:
+                        self._close(onto, pull, self.person(author))
 
     def make_conflict(self, full_name: str, branch: str) -> None:
         """From now on the default branch cannot be merged into this one. Raises `KeyError`."""

@@ -124,7 +124,10 @@ class Previewing(Hearing):
                     return
                 known = rows.of_pull(connection, app, pull.number, lock=True)  # another worker was quicker
                 assert known is not None
-            self._learn(connection, known, previews.heard(known, pull, config.label))
+            new = previews.heard(known, pull, config.label)
+            if new.gone or not new.asks:  # nothing is where the config called it so far
+                new = replace(new, environment=config.name(new.pull))
+            self._learn(connection, known, new)
 
     def _learn(self, connection: sa.Connection, known: Preview, new: Preview) -> None:
         """Stores what is new of a preview, which is held, and leaves what follows from it to the job."""
@@ -196,6 +199,14 @@ class Previewing(Hearing):
     def _withdraw(self, connection: sa.Connection, preview: Preview, number: int, why: str) -> None:
         problem = Problem("PullOver", {"pull": preview.pull, "why": why})
         self._end(connection, self._locked(connection, number), states.CANCELLED, problem)
+        if why != previews.WANTED:
+            return
+        # What was to be taken down stays, and is what the card shows again.
+        there = rows.deploys_at(connection, preview.app, preview.environment)
+        stays = previews.last_up(preview, there)
+        if stays is not None and records.hand_over_cards(connection, preview.id, stays.number):
+            records.add_step(connection, stays.number, "kept", str(number), self._clock.now())
+            self._refresh(connection, stays)
 
     def _tell_of(self, preview: Preview, error: PersonError, key: str) -> None:
         """What can't be done for a preview is told to whoever wrote the pull request, else to the admins."""

@@ -12,7 +12,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.deploys.config import RESERVED, Config
+from bot.deploys.config import RESERVED, Announcement, Config
 from bot.deploys.config_file import ConfigError, load_config, read_config
 from bot.deploys.errors import NoDefaultEnvironment, UnknownApp, UnknownEnvironment, WrongRoom
 from bot.deploys.nearest import nearest
@@ -334,5 +334,7 @@ def test_previews_are_known_by_their_pattern() -> None:
         with pytest.raises(UnknownEnvironment):
             config.environment(app, text)
     assert config.apps_for("acme/web", "pr-12.web") == "web"
+    assert Announcement(room="C0OPS", environments=("pr-{number}.web",)).covers("pr-7.web")
+    assert not Announcement(room="C0OPS", environments=("pr-{number}.web", "staging")).covers("production")
     assert config.places("web") == [("web", "production")]
     assert config.places(None, "pr-12.web") == [("web", "pr-12.web")]

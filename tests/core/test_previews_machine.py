@@ -42,6 +42,7 @@ apps:
     environments: {production: {}}
 """
 
+URL = "https://pr.example"
 which = st.integers(0, 9)
 OUTAGES = 3  # of a game; who is away for an hour is given up, which is another story
 
@@ -107,7 +108,7 @@ class Previewed(RuleBasedStateMachine):
     @rule(at=which)
     def one_succeeds(self, at: int) -> None:
         if made := self.unfinished():
-            self.world.github.report("acme/web", made[at % len(made)], "success")
+            self.world.github.report("acme/web", made[at % len(made)], "success", environment_url=URL)
 
     @precondition(lambda self: self.outages < OUTAGES)
     @rule(fault=st.sampled_from(({"status": 502}, {"drop": "after"})), what=st.sampled_from(("pulls/1", "deployments")))
@@ -148,7 +149,7 @@ class Previewed(RuleBasedStateMachine):
             for _ in range(12):
                 self.tell_all()
                 for deployment in self.unfinished():
-                    self.world.github.report("acme/web", deployment, "success", environment_url="https://pr.example")
+                    self.world.github.report("acme/web", deployment, "success", environment_url=URL)
                 self.world.advance(minutes=16)
             self.all_is_well()
             self.it_is_as_it_should_be()

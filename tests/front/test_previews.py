@@ -28,6 +28,7 @@ EVERY = CONFIG.replace("label: preview, ", "")
 QUIET = CONFIG.replace(", teardown_task: teardown", "")
 
 Make = Callable[..., World]
+SLOW = pytest.mark.slow
 
 
 def opened(world: World, head: str = "topic", **options: Any) -> int:
@@ -219,7 +220,7 @@ def test_opened_again_it_is_there_again(make_world: Make) -> None:
 
 @pytest.mark.parametrize(
     ("times", "backwards", "pause"),
-    [(1, False, 0), (2, True, 0), (2, False, 7), (1, True, 7)],
+    [(1, False, 0), (2, True, 0), pytest.param(2, False, 7, marks=SLOW), pytest.param(1, True, 7, marks=SLOW)],
     ids=["within a second", "twice and backwards", "twice with hours between", "backwards with hours between"],
 )
 def test_whatever_the_order_of_events(make_world: Make, times: int, backwards: bool, pause: int) -> None:
@@ -289,6 +290,7 @@ def test_closed_while_it_waits_nothing_goes_out(make_world: Make) -> None:
     world.say("U0BEN", "/deploy unlock web")
     deployed(world)
     assert asked(world) == []
+    assert shown(world)[-1] == ":robot_face: By rule: every pull request"  # and no button
     assert "is closed, so there is no *pr-1* any more" in ask(world, "/deploy retry 1")
 
 
@@ -314,10 +316,12 @@ def test_opened_again_before_it_is_taken_down_it_stays(make_world: Make) -> None
     assert "Waiting for" in shown(world)[1]
     world.github.reopen_pull_request("acme/web", number)
     world.deliver()
-    assert shown(world)[1] == "Pull request 1 is wanted again, so its preview stays. Nothing was taken down."
+    assert shown(world)[1] == "Live after 0 s"
+    assert thread(world)[-1] == ":seedling: The pull request is wanted again, so #1 stays"
     world.say("U0BEN", "/deploy unlock web")
     deployed(world)
     assert len(asked(world)) == 1
+    assert "cancelled" in ask(world, "/deploy history web in pr-1")
 
 
 def test_of_what_waits_only_the_newest_commit_goes(make_world: Make) -> None:
@@ -540,6 +544,28 @@ def test_what_can_not_be_deployed_is_told_to_who_wrote_it(make_world: Make) -> N
     assert len(asked(world)) == 1
 
 
+def test_a_room_for_previews_alone(make_world: Make) -> None:
+    announced = 'announce: [{room: C0REL, environments: ["pr-{number}"]}]\n    previews: '
+    world = make_world(config=CONFIG.replace("previews: ", announced))
+    opened(world)
+    deployed(world)
+    assert cards(world) == []
+    assert [card.splitlines()[1] for card in cards(world, "C0REL")] == ["Live after 0 s"]
+
+
+def test_the_environment_gets_another_name(make_world: Make) -> None:
+    world = make_world(config=CONFIG)
+    number = opened(world)
+    deployed(world)
+    world.github.close_pull_request("acme/web", number)
+    deployed(world)
+    world.config = CONFIG.replace("label:", 'environment: "{number}-web", label:')
+    world.restart()
+    world.github.reopen_pull_request("acme/web", number)
+    deployed(world)
+    assert asked(world)[2:] == [f"deploy {sha(world)} to 1-web"]
+
+
 def test_an_app_that_has_left_the_config(make_world: Make) -> None:
     world = make_world(config=CONFIG)
     number = opened(world)
@@ -564,7 +590,7 @@ def test_an_app_that_has_left_the_config(make_world: Make) -> None:
     assert [words.split()[0] for words in asked(world)] == ["deploy", "teardown"]
 
 
-@pytest.mark.parametrize("rest", [one_job_at_a_time, each_job_taken_to_the_grave])
+@pytest.mark.parametrize("rest", [one_job_at_a_time, pytest.param(each_job_taken_to_the_grave, marks=SLOW)])
 def test_a_restart_between_any_two_steps(make_world: Make, rest: Callable[[World], int]) -> None:
     world = make_world(config=CONFIG)
     number = world.github.open_pull_request("acme/web", "topic", labels=("preview",), title="Fix the login loop")

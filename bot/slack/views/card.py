@@ -326,7 +326,8 @@ def _buttons(deploy: Deploy, sight: Sight, findings: Sequence[Finding]) -> list[
         sure = f"Take back #{number}? Whoever deploys is told to stop." if deploy.state != states.HELD else ""
         style = "danger" if sure else ""
         buttons.append(button(CANCEL, "Cancel", number, style=style, confirm=sure))
-    if deploy.state in _FAILED:
+    closed = sight.preview is not None and not sight.preview.open and deploy.cause != model.TEARDOWN
+    if deploy.state in _FAILED and not closed:
         buttons.append(button(RETRY, "Retry", number))
     if sight.preview is not None:
         return buttons  # it is for one branch alone, and goes with it

@@ -177,6 +177,7 @@ def _step(step: Step, vote: Vote | None) -> str:
         "overridden": f"{person(step.actor)} went through a freeze",
         "forced": f"{person(step.actor)} forced it",
         "asked": "took over the card of its preview",
+        "kept": "stays, since the pull request is wanted again",
         "gone": "its deployment was marked inactive",
     }
     return words.get(step.kind) or code(step.state or step.kind)

@@ -39,7 +39,7 @@ def line(deploy: Deploy, step: Step, room_id: str) -> Message | None:
     if step.state == "not_stopped":
         text = ":warning: GitHub did not let me mark the deployment inactive, so whoever deploys may not know."
         return Message(plain(text), [section(text)])
-    if step.kind in ("asked", "gone"):
+    if step.kind in ("asked", "kept", "gone"):
         text = _of_preview(deploy, step)
         return Message(plain(text), [section(text)])
     if step.kind == "merged":
@@ -84,6 +84,8 @@ def _of_preview(deploy: Deploy, step: Step) -> str:
     """What happens to the preview that a card shows, one deploy of it after another. Rules call nobody for it."""
     if step.kind == "gone":
         return ":wastebasket: Marked inactive at GitHub"
+    if step.kind == "kept":
+        return f":seedling: The pull request is wanted again, so #{deploy.number} stays"
     if deploy.cause == model.TEARDOWN:
         return f":wastebasket: #{deploy.number} takes it down"
     by = f", for {person(deploy.user_id, deploy.user_name)}" if not deploy.automatic else ""
