@@ -6,6 +6,11 @@ ENV PYTHONDONTWRITEBYTECODE=1 \
     SHIPBOT_CONFIG=/etc/shipbot/shipbot.yml \
     PORT=3000
 
+# What the provider `command` checks out with, and reaches other machines with.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends git openssh-client \
+    && rm -rf /var/lib/apt/lists/*
+
 # A user of its own, who may write to /data and nowhere else.
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin shipbot \
     && install --directory --owner=shipbot --mode=0700 /data

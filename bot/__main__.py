@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _with_settings(command: str) -> int:
     from bot.deploys.config_file import ConfigError, load_config
-    from bot.settings import SettingsError, config_path, read_settings
+    from bot.settings import SettingsError, config_path, read_settings, variables
 
     faults: list[str] = []
     settings = config = None
@@ -51,11 +51,15 @@ def _with_settings(command: str) -> int:
         config = load_config(path)
     except ConfigError as error:
         faults += [f"{path}: {fault}" for fault in error.faults]
+    if config is not None:
+        from bot.providers.needed import missing
+
+        faults += [f"{name}: must be set ({where} in {path})" for name, where in missing(config, variables)]
     if command == "check":
         from bot.check import check
 
         return check(settings, config, faults)
-    if settings is None or config is None:
+    if settings is None or config is None or faults:
         for fault in faults:
             print(fault, file=sys.stderr)
         print("`python -m bot check` looks at everything else too; the README tells what each is.", file=sys.stderr)

@@ -13,19 +13,24 @@ import structlog
 from bot.deploys import states
 from bot.deploys.clock import Clock, SystemClock
 from bot.deploys.config import Config
+from bot.deploys.events import ChecksChanged
 from bot.github.asking import app_tokens, given_token
 from bot.github.client import GitHubClient
 from bot.github.payloads import EVENTS, Malformed, parse_webhook
 from bot.github.webhooks import KIND, PATH, Webhooks
 from bot.metrics import CONTENT_TYPE, Metrics
 from bot.reader import Reader
+from bot.runner import Runner
 from bot.scheduler import Scheduler
 from bot.service import Service
+from bot.service.configured import Configured
 from bot.service.core import (
+    BRANCH,
     CARD,
     CHANGE,
     CREATE,
     DECIDE,
+    FILE,
     GONE,
     LOCK_TIMER,
     PAST,
@@ -36,7 +41,7 @@ from bot.service.core import (
     WATCH,
 )
 from bot.service.linking import LOGIN
-from bot.settings import Settings
+from bot.settings import Settings, variables
 from bot.slack.answers import Answers
 from bot.slack.clicks import Clicks
 from bot.slack.client import SlackClient
@@ -48,7 +53,7 @@ from bot.slack.modal import Modal
 from bot.slack.outbox import Outbox
 from bot.slack.said import Said
 from bot.slack.views.text import Links
-from bot.store import jobs
+from bot.store import jobs, logs, runs
 from bot.store.engine import Store
 from bot.store.intake import Intake
 from bot.store.jobs import Job
@@ -58,6 +63,7 @@ from bot.worker import Handler, Workers
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 WORKERS = 4
+REPORTING = 1.0  # seconds of those below
 STOP_WITHIN = 6.0  # seconds for what was received and what is claimed; the whole stop must fit ten
 
 
@@ -74,15 +80,20 @@ class Bot:
         self.github = github_client(settings, self.clock, self.metrics)
         self.slack = slack_client(settings, self.clock, self.metrics)
         links = Links(web_url(settings.github_api_url))
-        self.service = Service(store, self.github, self.slack, config, self.clock, self._count_state)
-        reader = Reader(store, self.github, config, self.clock)
+        self._configured = Configured(store, config)
+        self.service = Service(store, self.github, self.slack, self._configured, self.clock, self._count_state)
+        self.service.public_url = settings.public_url or ""
+        self.runner = Runner(
+            store, self.clock, self._configured, self.github.repository, variables, settings.public_url or ""
+        )
+        reader = Reader(store, self.github, self._configured, self.clock)
         answers = Answers(self.slack)
         commands = Commands(self.service, reader, self.slack, answers, links, self.clock)
         self._form = Modal(self.service, reader, self.slack, answers, links, self.clock)
         self._clicks = Clicks(self.service, reader, answers, links, self.clock, self._in_view)
         self._home = Home(self.service, reader, self.slack, answers, links, self.clock, self._form, self._clicks.act)
         self._conversation = Conversation(self.service, commands, answers, self.clock, self._form)
-        self._outbox = Outbox(store, self.slack, links, self.clock)
+        self._outbox = Outbox(store, self.slack, links, self.clock, self.service.onward)
         self._intake = Intake(store, self.clock)
         self.workers = Workers(store, self.clock, self.metrics, self._handlers(), self._apologise, self._intake.pressed)
         self._scheduler = Scheduler(store.bell.ring, self._sweep)
@@ -128,14 +139,19 @@ class Bot:
         """Sets the workers to work."""
         self.service.start()
         self.workers.start(WORKERS)
+        self.runner.start()
         self._scheduler.start()
 
     def stop(self) -> None:
         """Finishes what is claimed and stores what was received."""
         until = time.monotonic() + STOP_WITHIN
         self._scheduler.stop()
+        self.runner.halt()
         self._intake.close(STOP_WITHIN)  # a database that does not answer keeps nobody from stopping
-        self.workers.stop(max(0.0, until - time.monotonic()))
+        self.runner.stop(
+            max(0.0, until - REPORTING - time.monotonic())
+        )  # the workers are still there to report what that ended
+        self.workers.stop(max(REPORTING, until - time.monotonic()))
 
     def close(self) -> None:
         """For a bot that was never started: stores what was received."""
@@ -163,17 +179,30 @@ class Bot:
             CARD: self._outbox.show,
             CREATE: self._about_deploy(self.service.create),
             PAST: self._past,
+            FILE: lambda job: self.service.read_file(job.json()["app"]),
             LOGIN: self._login,
             LOCK_TIMER: lambda job: self.service.lock_due(job.json()["lock"]),
             DECIDE: self._about_deploy(self.service.decide),
             WATCH: self._about_deploy(self.service.watch),
             PROMOTE: self._promote,
+            BRANCH: lambda job: self.service.look_at_branch(job.json()["branch"]),
             STOP: self._about_deploy(self.service.stop),
             PREVIEW: lambda job: self.service.bring_about(job.json()["preview"]),
             GONE: self._about_deploy(self.service.put_away),
+            runs.REPORT: lambda job: self.service.report(job.json()["run"]),
             CHANGE: self._about_deploy(self.service.describe_change),
         }
-        return handlers | {KIND + event: self._webhook for event in EVENTS}
+        handlers |= {KIND + event: self._webhook for event in EVENTS}
+        return {kind: self._up_to_date(handler) for kind, handler in handlers.items()}
+
+    def _up_to_date(self, handler: Handler) -> Handler:
+        """Each job is done by the config as it holds when it begins."""
+
+        def handle(job: Job) -> None:
+            self._configured.refresh()
+            handler(job)
+
+        return handle
 
     def _in_view(self, job: Job, said: Said, body: Mapping[str, Any]) -> bool:
         """Clicks in the form and on the home tab, before those on messages."""
@@ -213,6 +242,8 @@ class Bot:
             log.warning("webhook_malformed", places=str(error))
             return
         deploy = self.service.on_event(event)
+        if isinstance(event, ChecksChanged):
+            self.runner.poke(event.repository, event.sha)
         if deploy is not None:
             structlog.contextvars.bind_contextvars(deploy=deploy.number)
         log.info("webhook", known=deploy is not None)
@@ -228,10 +259,14 @@ class Bot:
 
     def _sweep(self) -> None:
         self.workers.renew()
+        self._configured.refresh()  # for the forms, which are suggested from it without a job
+        self.runner.renew()
         with self.store.write() as connection:
             jobs.release_expired(connection, self.clock.now())
+            runs.release_expired(connection, self.clock.now())
         with self.store.write() as connection:
             jobs.forget(connection, self.clock.now())
+            logs.purge(connection, self.clock.now() - self._configured.config.logs.keep)
 
     def _count_state(self, app: str, environment: str, state: str) -> None:
         # Others may report any state on any environment, and each pair of labels is kept for ever.
@@ -254,7 +289,7 @@ class Bot:
         await answer(send, 200, "ok")
 
     async def _readyz(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        if not self.workers.running:
+        if not (self.workers.running and self.runner.running):
             await answer(send, 503, "the workers are not running")
         elif not await asyncio.to_thread(self.store.ready):
             await answer(send, 503, "the database does not answer")

@@ -10,12 +10,13 @@ from bot.deploys import policy, states
 from bot.deploys.clock import Clock
 from bot.deploys.config import App, Config
 from bot.deploys.errors import NothingLive, UnknownDeploy, UnknownRef
-from bot.deploys.model import Comparison, Deploy, Freezing, Lock, Person, Step, Vote
+from bot.deploys.model import Comparison, Deploy, Freezing, Lock, Person, RepositoryConfig, Step, Subscription, Vote
 from bot.deploys.nearest import nearest
 from bot.deploys.ports import GitHub
+from bot.service.configured import Configured
 from bot.service.facts import all_freezes
 from bot.service.people import People
-from bot.store import gates, previews, records
+from bot.store import gates, previews, records, repository_configs, subscriptions
 from bot.store.engine import Store
 
 PAGE = 10  # deploys on one page of history
@@ -25,7 +26,7 @@ RECENT = 3  # finished deploys that status shows for each environment
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One environment of an app: what is live there and what is on its way."""
+    """One environment of an app: what is on its way there, and what is live and how the last ones went where asked."""
 
     app: str
     repository: str
@@ -84,21 +85,36 @@ class Overview:
 class Reader:
     """Answers the reading commands. Thread-safe."""
 
-    def __init__(self, store: Store, github: GitHub, config: Config, clock: Clock) -> None:
+    def __init__(self, store: Store, github: GitHub, configured: Configured, clock: Clock) -> None:
         self._store = store
         self._github = github
-        self.config = config
+        self._configured = configured
         self._clock = clock
+
+    @property
+    def config(self) -> Config:
+        """The config as it holds now."""
+        return self._configured.config
 
     def apps(self, room: str) -> dict[str, App]:
         """The apps that may be spoken of in a room."""
         return {name: app for name, app in self.config.apps.items() if not app.rooms or room in app.rooms}
 
+    def subscriptions(self, room: str) -> list[Subscription]:
+        """What a room is subscribed to."""
+        with self._store.read() as connection:
+            return subscriptions.of_room(connection, room)
+
+    def repository_configs(self) -> dict[str, RepositoryConfig]:
+        """How the files of the apps stand, by app."""
+        with self._store.read() as connection:
+            return {row.app: row for row in repository_configs.all_of_them(connection)}
+
     def where(self, target: str, room: str) -> list[Place]:
         """Each environment of an app in the config's order; raises UnknownApp and WrongRoom."""
         name, app = self.config.app(target)
         self.config.check_room(name, room)
-        return self._places(name, app, None, recent=0)
+        return self._places({name: app}, live=True)
 
     def previews(self, target: str) -> list[Deploy]:
         """What is live in the previews of an app, by pull request; raises UnknownApp."""
@@ -109,11 +125,11 @@ class Reader:
     def status(self, target: str, environment: str | None, room: str) -> list[Place]:
         """What is under way and how the last deploys went: of one app, or of all of this room when `target` is ''."""
         if not target:
-            return [place for name, app in self.apps(room).items() for place in self._places(name, app, None, recent=1)]
+            return self._places(self.apps(room), live=False, recent=1)
         name, app = self.config.app(target)
         self.config.check_room(name, room)
         only = self.config.environment(name, environment)[0] if environment else None
-        return self._places(name, app, only, recent=RECENT)
+        return self._places({name: app}, only, live=False, recent=RECENT)
 
     def history(self, target: str, environment: str | None, room: str, before: int | None = None) -> Page:
         """Past deploys; `target` may carry a ref; `before` is the number a further page starts below."""
@@ -161,16 +177,18 @@ class Reader:
     def overview(self, person: Person, rooms: Collection[str], people: People) -> Overview:
         """What concerns a person who is in those rooms. Whom the config lets approve, `people` is asked."""
         apps = self.seen_by(rooms)
-        places = [place for name, app in apps.items() for place in self._places(name, app, None, recent=0)]
+        places = self._places(apps, live=True)
         started = [deploy for place in places for deploy in place.under_way if deploy.state != states.HELD]
         with self._store.read() as connection:
             held = [deploy for deploy in gates.held(connection) if deploy.app in apps]
-            votes = {deploy.number: people.votes_now(connection, deploy.number) for deploy in held}
-            own = {
-                deploy.number
-                for deploy in [*held, *started]
-                if deploy.ours and people.behind(connection, deploy).key == person.key
-            }
+            votes = people.votes_of(connection, [deploy.number for deploy in held])
+            ours = [deploy for deploy in [*held, *started] if deploy.ours]
+            keys = people.keys_in(connection, {deploy.user_id for deploy in ours if deploy.user_id})
+        own = {
+            deploy.number
+            for deploy in ours  # of whom a rule asked for only the login may be known
+            if (keys.get(deploy.user_id) or Person("", login=deploy.login).key) == person.key
+        }
         return Overview(
             places=places,
             to_approve=[
@@ -214,20 +232,22 @@ class Reader:
             raise UnknownRef(app.repository, ref, nearest(ref, self._github.refs(app.repository)))
         return Difference(name, place, live, ref, compared)
 
-    def _places(self, name: str, app: App, only: str | None, *, recent: int) -> list[Place]:
-        places = []
+    def _places(self, apps: Mapping[str, App], only: str | None = None, *, live: bool, recent: int = 0) -> list[Place]:
+        """The environments of those apps in the config's order, or just the one that is named."""
+        wanted = [(name, place) for name, app in apps.items() for place in ([only] if only else app.environments)]
         since = self._clock.now() - UNDER_WAY
         with self._store.read() as connection:
-            for environment in [only] if only else app.environments:
-                past = records.history(connection, name, environment=environment, limit=recent) if recent else []
-                places.append(
-                    Place(
-                        app=name,
-                        repository=app.repository,
-                        environment=environment,
-                        live=records.live(connection, name, environment),
-                        under_way=records.under_way(connection, name, environment, since=since),
-                        recent=[deploy for deploy in past if deploy.finished_at is not None],
-                    )
-                )
-        return places
+            running = records.under_way(connection, wanted, since=since)
+            past = records.newest_in(connection, wanted, limit=recent) if recent else {}
+            alive = records.live_in(connection, wanted) if live else {}
+        return [
+            Place(
+                app=name,
+                repository=apps[name].repository,
+                environment=environment,
+                live=alive.get((name, environment)),
+                under_way=running[name, environment],
+                recent=[deploy for deploy in past.get((name, environment), ()) if deploy.finished_at is not None],
+            )
+            for name, environment in wanted
+        ]

@@ -22,9 +22,10 @@ from bot.app import Bot
 from bot.deploys.clock import SystemClock
 from bot.deploys.config import Config
 from bot.github.webhooks import PATH, Webhooks
-from bot.settings import Settings
+from bot.providers.needed import secret_names
+from bot.settings import Settings, variables
+from bot.store import jobs, runs
 from bot.store.engine import Store, only_process
-from bot.store.jobs import release_all, release_expired
 from bot.store.migrations import migrate
 from bot.web import Answer, Headers
 
@@ -130,7 +131,8 @@ def serve(settings: Settings, config: Config) -> None:
     # The door's loop and the workers' threads share one interpreter; a turn of 5 ms, Python's own measure, is as
     # long as the door takes for twenty requests.
     sys.setswitchinterval(TURN)
-    logs.set_up(settings.log_level, settings.secrets())
+    secrets = [*settings.secrets(), *variables(secret_names(config)).values()]
+    logs.set_up(settings.log_level, secrets)
     release = only_process(settings.database_url)
     store = Store(settings.database_url)
     try:
@@ -138,9 +140,11 @@ def serve(settings: Settings, config: Config) -> None:
         with store.write() as connection:
             now = SystemClock().now()
             if store.sqlite:  # there is no other process, so whatever is claimed was claimed by one that is gone
-                release_all(connection, now)
+                jobs.release_all(connection, now)
+                runs.release_all(connection, now)
             else:
-                release_expired(connection, now)
+                jobs.release_expired(connection, now)
+                runs.release_expired(connection, now)
         bot = Bot(settings, config, store)
         gc.collect()
         gc.freeze()  # the program itself is no garbage; looking through it again and again costs a tenth of the time

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -126,6 +128,11 @@ class Settings(_Place):
 def config_path() -> Path:
     """Where SHIPBOT_CONFIG says that the config is."""
     return _Place().shipbot_config
+
+
+def variables(names: Iterable[str]) -> dict[str, str]:
+    """Of the environment, those that the config names for its providers and that are set."""
+    return {name: os.environ[name] for name in names if os.environ.get(name)}
 
 
 def read_settings() -> Settings:

@@ -9,6 +9,7 @@ from typing import Any
 
 from bot.check.report import Report, at, later
 from bot.deploys.config import App, Config
+from bot.deploys.config_file import ConfigError
 from bot.deploys.errors import (
     LookupFailed,
     NotAllowedByGitHub,
@@ -21,6 +22,7 @@ from bot.deploys.errors import (
     UnknownRef,
 )
 from bot.deploys.ports import NewDeployment
+from bot.deploys.repository_file import filled_in
 from bot.github.client import GitHubClient
 from bot.github.payloads import EVENTS
 from bot.settings import Settings
@@ -109,6 +111,7 @@ def _repository(
         head = commit.sha if commit is not None else head
         if commit is None:
             report.fail(f"{repository}: it has no {ref}: push it, or mend default_ref in the config")
+    _files(report, github, repository, apps, default)
     github.past_deployments(repository, 1)
     try:
         github.create_deployment(_impossible(repository))
@@ -181,6 +184,19 @@ def _github_says(error: PersonError) -> str:
         case RequestRefused():
             return f"GitHub refuses (HTTP {error.status}, {error.message}): mend that there, then check again"
     return f"GitHub refuses ({type(error).__name__}): look at it there, then check again"
+
+
+def _files(report: Report, github: GitHubClient, repository: str, apps: list[App], default: str) -> None:
+    """What is wrong with the files that apps point to, each fault once."""
+    found: dict[str, None] = {}
+    for app in apps:
+        if app.config is not None:
+            try:
+                filled_in(app, github.read_file(repository, app.config, default))
+            except ConfigError as error:
+                found |= {f"{repository}:{app.config}: {fault}": None for fault in error.faults}
+    for fault in found:
+        report.fail(f"{fault} (on {default}; until it is mended its last good state holds)")
 
 
 class _Webhooks:

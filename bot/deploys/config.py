@@ -6,6 +6,7 @@ guesses what its config meant is not to be trusted with production.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from datetime import timedelta
 from functools import cached_property
@@ -17,13 +18,19 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     JsonValue,
+    SerializeAsAny,
     StrictBool,
     StringConstraints,
+    TypeAdapter,
     WithJsonSchema,
     model_validator,
 )
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
 
+from bot.deploys import integrators
 from bot.deploys.errors import NoDefaultEnvironment, UnknownApp, UnknownEnvironment, WrongRoom
 from bot.deploys.nearest import nearest
 from bot.deploys.times import parse_duration
@@ -46,10 +53,17 @@ def _not_reserved(name: str) -> str:
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._{}-]{0,99}$"
 ROOM = r"^[CGD][A-Z0-9]{2,}$"
 REPOSITORY = r"^[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}$"
+PATH = r"^[A-Za-z0-9._][A-Za-z0-9._/-]{0,199}$"
 USER = r"^[UW][A-Z0-9]{2,}$"
 PREVIEW = r"^(?:[A-Za-z0-9][A-Za-z0-9._-]{0,39})?\{number\}[A-Za-z0-9._-]{0,40}$"
 WHO = r"^(?:[UWS][A-Z0-9]{2,}|@[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100})$"
 LOGIN = r"^[A-Za-z0-9](?:[A-Za-z0-9_-]{0,98}[A-Za-z0-9])?$"
+
+
+def _within(path: str) -> str:
+    if any(part in ("", ".", "..") for part in path.split("/")):
+        raise ValueError("must be the path of a file within the repository, such as .github/shipbot.yml")
+    return path
 
 
 def _duration(value: Any) -> Any:
@@ -66,6 +80,7 @@ def _lasting(text: str, description: str) -> Any:
 Name = Annotated[str, StringConstraints(pattern=NAME), AfterValidator(_not_reserved)]
 Room = Annotated[str, StringConstraints(pattern=ROOM)]
 Repository = Annotated[str, StringConstraints(pattern=REPOSITORY)]
+Path = Annotated[str, StringConstraints(pattern=PATH), AfterValidator(_within)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=250)]
 User = Annotated[str, StringConstraints(pattern=USER)]
 Who = Annotated[str, StringConstraints(pattern=WHO)]
@@ -79,6 +94,57 @@ Duration = Annotated[
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _provider(value: Any) -> Any:
+    """What stands under `provider`, by the model of the provider that its `type` names."""
+    if not isinstance(value, dict):
+        return value  # pydantic says what it must be
+    name = value.get("type")
+    if not isinstance(name, str):
+        listed = ", ".join(integrators.names())
+        raise PydanticCustomError("provider", "must name its type, one of {known}", {"known": listed})
+    try:
+        found = integrators.find(name)
+    except integrators.NotAProvider as error:
+        raise ValueError(f"the provider {name} {error}") from None
+    if found is None:
+        known = integrators.names()
+        near = nearest(name, known)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+        raise PydanticCustomError("provider", "there is no provider “{name}”; {hint}", {"name": name, "hint": hint})
+    return found.config.model_validate(value)
+
+
+class _AnyProvider:
+    """For the JSON Schema: one of those that are installed, each with its own keys."""
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        choices = []
+        for name in integrators.names():
+            with contextlib.suppress(integrators.NotAProvider):
+                choices.append(_inlined(integrators.find(name).config, name))
+        return {"oneOf": choices, "title": "Provider"}
+
+
+def _inlined(model: type[BaseModel], name: str) -> JsonSchemaValue:
+    """The model's schema with what it refers to put in its place; it stands inside another one."""
+    schema = TypeAdapter(model).json_schema()
+    parts = schema.pop("$defs", {})
+
+    def put_in(value: Any) -> Any:
+        if isinstance(value, dict):
+            if "$ref" in value:
+                return put_in(parts[value["$ref"].rpartition("/")[2]])
+            return {key: put_in(item) for key, item in value.items()}
+        return [put_in(item) for item in value] if isinstance(value, list) else value
+
+    told: JsonSchemaValue = put_in(schema)
+    told["properties"]["type"] = {"const": name, "type": "string"}
+    return told
+
+
+Provider = Annotated[SerializeAsAny[integrators.ProviderConfig], BeforeValidator(_provider), _AnyProvider()]
 
 
 class Announcement(_Strict):
@@ -135,6 +201,24 @@ class Approvals(_Strict):
     expires: Duration = _lasting("4h", "after which an unanswered request ends")
 
 
+class AutoDeploy(_Strict):
+    """What makes a deploy start by itself: a branch that moves, or a tag."""
+
+    on: Literal["push", "green", "merge"] = Field(
+        description="each push; each push once its checks are green, and there is one; each merged pull request"
+    )
+    branch: Text | None = Field(None, description="its name; `*` stands for anything, `?` for one character")
+    tag: Text | None = Field(None, description="instead of a branch: tags of that name, such as `v*`")
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> AutoDeploy:
+        if (self.branch is None) == (self.tag is None):
+            raise ValueError("must name a branch or a tag")
+        if self.tag is not None and self.on == "merge":
+            raise ValueError("pull requests are merged into branches, not into tags")
+        return self
+
+
 class Environment(_Strict):
     """Somewhere an app can be deployed to."""
 
@@ -154,7 +238,10 @@ class Environment(_Strict):
     when_busy: Literal["queue", "refuse"] = Field("queue", description="what it does while another is under way")
     when_locked: Literal["wait", "refuse"] = Field("refuse", description="what it does while somebody holds a lock")
     when_frozen: Literal["wait", "refuse"] = Field("refuse", description="what it does during a freeze")
-    timeout: Duration = _lasting("1h", "after which a deploy without an end counts as lost")
+    auto_deploy: tuple[AutoDeploy, ...] = Field((), description="what makes a deploy start by itself")
+    timeout: Duration = _lasting(
+        "1h", "after which a deploy without an end counts as lost, and a `provider` is stopped"
+    )
     max_wait: Duration = _lasting("3d", "after which a deploy that still waits is given up")
     required_contexts: tuple[Text, ...] | None = Field(
         None, description="checks that must be green; none given: all that ever reported; []: none"
@@ -164,6 +251,7 @@ class Environment(_Strict):
         None, description="end users work with it; none given: true for the one named production"
     )
     transient_environment: StrictBool = Field(False, description="it will be gone some day")
+    provider: Provider | None = Field(None, description="what carries deployments out; none: somebody else does")
 
 
 class Previews(_Strict):
@@ -211,6 +299,9 @@ class App(_Strict):
     default_ref: Text | None = Field(None, description="none: the repository's default branch")
     rooms: tuple[Room, ...] = Field((), description="where it may be deployed from; none: anywhere")
     announce: tuple[Announcement, ...] = ()
+    config: Path | None = Field(
+        None, description="a file in the repository, such as .github/shipbot.yml, that fills in what is not set here"
+    )
     payload: dict[str, JsonValue] = Field({}, description="handed to deployers under payload.config")
     previews: Previews | None = Field(None, description="environments for pull requests; none given: none")
     environments: dict[Name, Environment] = Field(min_length=1)
@@ -237,6 +328,12 @@ class Reminders(_Strict):
     days: Literal["working", "all"] = Field("working", description="`working`: Monday to Friday, where the owner is")
 
 
+class Logs(_Strict):
+    """What becomes of the output of providers."""
+
+    keep: Duration = _lasting("30d", "after which the output of a deploy is deleted")
+
+
 class Config(_Strict):
     """The whole file."""
 
@@ -245,6 +342,7 @@ class Config(_Strict):
     users: dict[User, Login] = Field({}, description="Slack id to GitHub login, where people don't use `login`")
     freezes: tuple[Freeze, ...] = Field((), description="when nothing is deployed anywhere")
     lock_reminders: Reminders = Reminders()
+    logs: Logs = Logs()
     apps: dict[Name, App] = Field(min_length=1)
 
     def app(self, name: str) -> tuple[str, App]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +12,20 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from bot.deploys.config import LOGIN, NAME, PREVIEW, REPOSITORY, ROOM, USER, WHO, App, Config, Environment, Previews
+from bot.deploys.config import (
+    LOGIN,
+    NAME,
+    PATH,
+    PREVIEW,
+    REPOSITORY,
+    ROOM,
+    USER,
+    WHO,
+    App,
+    Config,
+    Environment,
+    Previews,
+)
 from bot.deploys.nearest import nearest
 
 
@@ -36,25 +50,25 @@ class ConfigError(Exception):
         self.faults = faults
 
 
-class _Loader(yaml.SafeLoader):
+class Loader(yaml.SafeLoader):
     """YAML in which `on` is a word and `18:00` no number, as it is since version 1.2, only `true` and `false` are
     truths, and a date is text, as it is in the JSON that payloads become."""
 
 
-_Loader.yaml_implicit_resolvers = {
+Loader.yaml_implicit_resolvers = {
     letter: [
         (tag, pattern) for tag, pattern in resolvers if not tag.endswith((":bool", ":timestamp", ":int", ":float"))
     ]
     for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-_Loader.add_implicit_resolver(
+Loader.add_implicit_resolver(
     "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
 )
 # https://yaml.org/spec/1.2.2/#103-core-schema
-_Loader.add_implicit_resolver(
+Loader.add_implicit_resolver(
     "tag:yaml.org,2002:int", re.compile(r"^[-+]?[0-9]+$|^0o[0-7]+$|^0x[0-9a-fA-F]+$"), list("-+0123456789")
 )
-_Loader.add_implicit_resolver(
+Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(
         r"^[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*)(?:[eE][-+]?[0-9]+)?$|^[-+]?[0-9]+[eE][-+]?[0-9]+$|^[-+]?\.(?:inf|Inf|INF)$|^\.(?:nan|NaN|NAN)$"
@@ -71,23 +85,30 @@ def read_config(text: str) -> Config:
         raise ConfigError([Fault("", "something in it holds itself, or is nested without end")]) from None
 
 
-def _read(text: str) -> Config:
+@contextlib.contextmanager
+def not_yaml() -> Iterator[None]:
+    """What YAML can't be read for comes out as a ConfigError."""
     try:
-        node = yaml.compose(text, Loader=_Loader)
-        raw = yaml.load(text, Loader=_Loader)  # noqa: S506 - _Loader is a SafeLoader
+        yield
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         raise ConfigError([Fault("", f"not YAML: {error.problem}", mark.line + 1 if mark else 0)]) from None
     except (yaml.YAMLError, ValueError) as error:
         raise ConfigError([Fault("", f"not YAML: {' '.join(str(error).split())}")]) from None
-    faults = [Fault(path, "is there twice", line) for path, line in _repeated_keys(node, ())]
+
+
+def _read(text: str) -> Config:
+    with not_yaml():
+        node = yaml.compose(text, Loader=Loader)
+        raw = yaml.load(text, Loader=Loader)  # noqa: S506 - Loader is a SafeLoader
+    faults = [Fault(path, "is there twice", line) for path, line in repeated_keys(node, ())]
     try:
         config = Config.model_validate(raw if raw is not None else {})
     except ValidationError as error:
-        lines = dict(_lines(node, ()))
-        faults += [_fault(item, lines) for item in error.errors()]
+        lines = dict(lines_of(node, ()))
+        faults += [fault_of(item, lines) for item in error.errors()]
         raise ConfigError(sorted(faults, key=lambda fault: fault.line)) from None
-    faults += list(_contradictions(config, dict(_lines(node, ()))))
+    faults += list(_contradictions(config, dict(lines_of(node, ()))))
     if faults:
         raise ConfigError(faults)
     return config
@@ -107,22 +128,27 @@ def load_config(path: Path) -> Config:
 def _contradictions(config: Config, lines: dict[tuple[str, ...], int]) -> Iterator[Fault]:
     """What every key allows by itself and the whole does not."""
     for name, app in config.apps.items():
-        seen: dict[str, str] = {}
-        for key, environment in app.environments.items():
-            place = ("apps", name, "environments", key)
-            for label in (key, *environment.aliases):
-                first = seen.setdefault(label.casefold(), key)
-                if first != key:
-                    yield Fault(".".join(place), f"“{label}” already means {first}", lines.get(place, 0))
-            yield from _of_environment(app, key, environment, place, lines)
-        yield from _circles(app, ("apps", name), lines)
-        if app.previews is not None:
-            yield from _of_previews(app, app.previews, seen, ("apps", name, "previews"), lines)
+        yield from contradictions_in(app, ("apps", name), lines)
     folded: dict[str, str] = {}
     for name in config.apps:
         if (first := folded.setdefault(name.casefold(), name)) != name:
             line = lines.get(("apps", name), 0)
             yield Fault(f"apps.{name}", f"differs from {first} only in case", line)
+
+
+def contradictions_in(app: App, place: tuple[str, ...], lines: dict[tuple[str, ...], int]) -> Iterator[Fault]:
+    """The same within one app, whose keys are below `place`."""
+    seen: dict[str, str] = {}
+    for key, environment in app.environments.items():
+        inner = (*place, "environments", key)
+        for label in (key, *environment.aliases):
+            first = seen.setdefault(label.casefold(), key)
+            if first != key:
+                yield Fault(".".join(inner), f"“{label}” already means {first}", lines.get(inner, 0))
+        yield from _of_environment(app, key, environment, inner, lines)
+    yield from _circles(app, place, lines)
+    if app.previews is not None:
+        yield from _of_previews(app, app.previews, seen, (*place, "previews"), lines)
 
 
 def _of_environment(
@@ -140,6 +166,14 @@ def _of_environment(
         near = nearest(source, app.environments)
         hint = f"; did you mean {near[0]}?" if near else ""
         yield Fault(".".join(inner), f"the app has no environment “{source}”{hint}", lines.get(inner, 0))
+    if environment.auto_deploy:
+        inner = (*place, "auto_deploy")
+        if not app.rooms and not any(item.covers(key) for item in app.announce):
+            words = "nobody would see what it starts: give the app rooms, or announce the environment"
+            yield Fault(".".join(inner), words, lines.get(inner, 0))
+        if environment.required_contexts == () and any(rule.on == "green" for rule in environment.auto_deploy):
+            words = "`green` waits for checks, and required_contexts is []: there are none to wait for"
+            yield Fault(".".join(inner), words, lines.get(inner, 0))
     approvals = environment.approvals
     if approvals is not None and approvals.approvers:
         people = {who for who in approvals.approvers if re.match(USER, who)}
@@ -194,7 +228,8 @@ def _circles(app: App, place: tuple[str, ...], lines: dict[tuple[str, ...], int]
                 waiting += [([*path, name], further) for further in app.environments[name].after]
 
 
-def _fault(error: ErrorDetails, lines: dict[tuple[str, ...], int]) -> Fault:
+def fault_of(error: ErrorDetails, lines: dict[tuple[str, ...], int]) -> Fault:
+    """What pydantic found, in our words, with the line of the key or of the nearest one around it."""
     path = tuple(str(part) for part in error["loc"] if part != "[key]")
     line = 0
     for length in range(len(path), 0, -1):
@@ -221,26 +256,28 @@ _PATTERNS = {
     NAME: "must be a name of letters, digits and ._{}- that starts with a letter or digit",
     ROOM: "must be the id of a Slack conversation, such as C0123ABCD (at the bottom of its details in Slack)",
     REPOSITORY: "must be a repository, such as acme/web",
+    PATH: "must be the path of a file within the repository, such as .github/shipbot.yml",
     USER: "must be the id of a Slack user, such as U0123ABCD (in their profile, under ⋮)",
     WHO: "must be a Slack user (U0123ABCD), a usergroup (S0123ABCD) or a GitHub team (@acme/release)",
     LOGIN: "must be a login at GitHub, such as octocat",
 }
 
 
-def _lines(node: yaml.Node | None, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], int]]:
+def lines_of(node: yaml.Node | None, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], int]]:
+    """Every key below `path` with its line."""
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             inner = (*path, str(key.value))
             yield inner, key.start_mark.line + 1
-            yield from _lines(value, inner)
+            yield from lines_of(value, inner)
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
             inner = (*path, str(index))
             yield inner, value.start_mark.line + 1
-            yield from _lines(value, inner)
+            yield from lines_of(value, inner)
 
 
-def _repeated_keys(node: yaml.Node | None, path: tuple[str, ...]) -> Iterator[tuple[str, int]]:
+def repeated_keys(node: yaml.Node | None, path: tuple[str, ...]) -> Iterator[tuple[str, int]]:
     """YAML lets the last of two equal keys win; in a config that is a slip nobody would see."""
     if isinstance(node, yaml.MappingNode):
         seen = set()
@@ -249,7 +286,7 @@ def _repeated_keys(node: yaml.Node | None, path: tuple[str, ...]) -> Iterator[tu
             if key.value in seen:
                 yield ".".join(inner), key.start_mark.line + 1
             seen.add(key.value)
-            yield from _repeated_keys(value, inner)
+            yield from repeated_keys(value, inner)
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
-            yield from _repeated_keys(value, (*path, str(index)))
+            yield from repeated_keys(value, (*path, str(index)))

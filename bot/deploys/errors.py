@@ -258,6 +258,34 @@ class NotFrozen(PersonError):
 
 
 @dataclass(eq=False)
+class UnknownState(PersonError):
+    """A deploy has no such state. `environment` is the one of the app that was named instead, else ''."""
+
+    name: str
+    near: Sequence[str] = ()
+    known: Sequence[str] = ()
+    app: str = ""
+    environment: str = ""
+
+
+@dataclass(eq=False)
+class NotToldHere(PersonError):
+    """A room that is none of the app's can't subscribe to it."""
+
+    app: str
+    rooms: Sequence[str] = ()
+
+
+@dataclass(eq=False)
+class NotSubscribed(PersonError):
+    """The room is not subscribed to that. `here` is what it is subscribed to, as `model.Subscription` is stored."""
+
+    app: str
+    environment: str = ""
+    here: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclass(eq=False)
 class UnknownTime(PersonError):
     """A time that is not understood; the message says what is."""
 
@@ -285,6 +313,14 @@ class NotRetriable(PersonError):
 
     number: int
     state: str
+
+
+@dataclass(eq=False)
+class NotLive(PersonError):
+    """What is to be carried on is not live any more: `live` is."""
+
+    number: int
+    live: int
 
 
 @dataclass(eq=False)

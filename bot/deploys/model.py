@@ -12,7 +12,8 @@ from bot.deploys import states
 HUMAN = "slack"  # origin of a deploy that a person asked this bot for
 RULE = "rule"  # origin of a deploy that a rule of the config asked for; nobody was there to be told no
 RETRY, ROLLBACK, PROMOTION = "retry", "rollback", "promotion"  # causes of a deploy that another one led to
-PUSH, GREEN, MERGE = "push", "green", "merge"  # causes of a deploy that a branch led to
+PUSH, GREEN, MERGE = "push", "green", "merge"  # causes of a deploy that a branch or a tag led to
+BY_BRANCH = (PUSH, GREEN, MERGE)
 PREVIEW, SCHEDULE = "preview", "schedule"  # that a pull request led to, and that the time did
 TEARDOWN = "teardown"  # of a deploy that takes a preview down
 ELSEWHERE = "github"  # origin of a deploy that somebody created at GitHub without this bot
@@ -132,13 +133,15 @@ class Vote:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """One commit. `subject` is the first line of its message; `author` a GitHub login, else a name."""
+    """One commit. `subject` is the first line of its message; `author` a GitHub login, else a name: whoever made it
+    could write any."""
 
     sha: str
     subject: str = ""
     author: str = ""
     url: str = ""
     parents: tuple[str, ...] = ()
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +189,7 @@ class Wanted:
 
     `sha`: just that commit, whatever its ref has become. `cause` and `of`: why, where another deploy led to it.
     `origin`: HUMAN or RULE. `pull` and `author`: the pull request that led to it, and the login of who wrote it.
+    `rank`: see `Deploy.standing`.
     """
 
     target: str
@@ -200,6 +204,7 @@ class Wanted:
     origin: str = HUMAN
     pull: int | None = None
     author: str = ""
+    rank: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +222,47 @@ class Problem:
         if not value:
             return None
         return cls(value["code"], {key: item for key, item in value.items() if key != "code"})
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """A room that asked to hear of an app: in one environment, or with None in all; on some states, or with none on
+    every one."""
+
+    room: str
+    app: str
+    environment: str | None
+    states: tuple[str, ...]
+    user_id: str
+    at: datetime
+
+    def covers_same(self, other: Subscription) -> bool:
+        """Whether one takes the place of the other."""
+        same = (self.room, self.app, self.environment)
+        return same == (other.room, other.app, other.environment)
+
+    def as_json(self) -> dict[str, Any]:
+        return {"app": self.app, "environment": self.environment, "states": list(self.states)}
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryConfig:
+    """What is known of the file in which a repository says how its app is deployed.
+
+    `text`, `sha` and `blob` are the last good one's, with None before there was one; `broken_blob` is None unless the
+    newest one is broken, and then `broken_sha` is the commit and `faults` are as `config_file.Fault` is stored.
+    """
+
+    app: str
+    repository: str
+    path: str
+    text: str | None
+    sha: str
+    blob: str
+    broken_sha: str
+    broken_blob: str | None
+    faults: Sequence[Mapping[str, Any]]
+    version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +325,7 @@ class Deploy:
     pull: int | None = None  # the pull request that led to it
     author: str = ""  # the login of who wrote that pull request
     preview: int | None = None  # the preview that it belongs to
+    rank: float | None = None  # where it stands among those of its branch, when not by its number
     cause: str = ""  # why, where it was no person's own idea: RETRY, PUSH, …
     of: int | None = None  # the deploy that it tries again, takes back or carries on
     undone_by: int | None = None  # the rollback that took it back
@@ -296,6 +343,11 @@ class Deploy:
     def unchecked(self) -> bool:
         """Whether checks and order are skipped: it was forced, or goes back to what ran there before."""
         return self.forced or self.cause == ROLLBACK
+
+    @property
+    def standing(self) -> float:
+        """What orders the deploys that rules asked for because of one branch: the newer its commit, the more."""
+        return self.number if self.rank is None else self.rank
 
     @property
     def automatic(self) -> bool:

@@ -105,6 +105,7 @@ class Facts:
     ahead: Sequence[Ahead] = ()
     rollback: bool = False
     automatic: bool = False  # a rule of the config asks, for the person
+    some_check: bool = False  # it waits until anything at all was reported about the commit
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,13 +201,30 @@ def _checks(facts: Facts) -> Finding:
     verdict = REFUSED if facts.fresh and facts.environment.when_red == "refuse" else WAITING
     if facts.checks.problem is not None:
         return Finding(CHECKS, verdict, "unknown", {"problem": facts.checks.problem.as_json()}, facts.now + SOON)
-    reported = {check.name: check for check in facts.checks.reported}
-    wanted = sorted(reported) if required is None else list(required)
-    found = [reported.get(name, Check(name, "missing")) for name in wanted]
+    found = _looked_at(required, facts.checks.reported)
+    if facts.some_check and not found:
+        return Finding(CHECKS, verdict, "unreported")
     told = {"checks": [[check.name, check.state, check.url] for check in found]}
     if all(check.state == "success" for check in found):
         return Finding(CHECKS, PASSED, "green", told)
     return Finding(CHECKS, verdict, "red", told)
+
+
+def _looked_at(required: Sequence[str] | None, reported: Sequence[Check]) -> list[Check]:
+    """The checks that count: those required, `missing` where nothing was reported; None: all that were."""
+    known = {check.name: check for check in reported}
+    return [known.get(name, Check(name, "missing")) for name in (sorted(known) if required is None else required)]
+
+
+def checked(findings: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether stored findings say that the checks let it through."""
+    return any(item["gate"] == CHECKS and item["verdict"] == PASSED for item in findings)
+
+
+def is_green(environment: Environment, reported: Sequence[Check], *, some: bool) -> bool:
+    """Whether all that count are green. `some`: there must be one."""
+    found = _looked_at(environment.required_contexts, reported)
+    return all(check.state == "success" for check in found) and (bool(found) or not some)
 
 
 def _order(facts: Facts) -> Finding:

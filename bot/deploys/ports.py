@@ -36,6 +36,19 @@ class Merged:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class RepositoryFile:
+    """A file in a repository. `sha` is git's name for what is in it.
+
+    `text` is None where there is nothing to read, and `lack` says why: it is too `large`, not UTF-8 (`text`), or of
+    another `kind`, such as a folder.
+    """
+
+    sha: str
+    text: str | None
+    lack: str = ""
+
+
 class GitHub(Protocol):
     """GitHub as the service uses it.
 
@@ -51,6 +64,10 @@ class GitHub(Protocol):
 
     def branch_head(self, repository: str, branch: str) -> Commit | None:
         """The head of a branch; None when `branch` is no branch."""
+        ...
+
+    def read_file(self, repository: str, path: str, ref: str) -> RepositoryFile | None:
+        """A file of at most 64 KB as it is at a ref; None when there is none."""
         ...
 
     def refs(self, repository: str) -> list[str]:
@@ -84,8 +101,25 @@ class GitHub(Protocol):
         """Whether a person is an active member of a team, `organisation/team`. `repository` says whose token asks."""
         ...
 
-    def write_status(self, repository: str, deployment_id: int, state: str, description: str) -> None:
-        """Writes a deployment status. `description` is cut to the 140 characters that GitHub takes."""
+    def write_status(
+        self,
+        repository: str,
+        deployment_id: int,
+        state: str,
+        description: str,
+        *,
+        log_url: str = "",
+        environment_url: str = "",
+        auto_inactive: bool = True,
+    ) -> int:
+        """Writes a deployment status; returns its id. `description` is cut to the 140 characters that GitHub takes.
+
+        `auto_inactive`: whether a success ends what was live there before.
+        """
+        ...
+
+    def statuses(self, repository: str, deployment_id: int) -> list[Status]:
+        """The newest hundred statuses of a deployment, newest first."""
         ...
 
     def begin_login(self) -> Login:

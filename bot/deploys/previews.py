@@ -158,8 +158,9 @@ def over(preview: Preview, deploy: Deploy) -> str:
         return ""
     if not preview.wanted:
         return UNLABELLED
-    # One that GitHub was never asked for is superseded by the newer one.
-    return PUSHED if deploy.sent_at is not None and deploy.sha != preview.sha else ""
+    # One of the same branch that GitHub was never asked for gives way to the newer one by itself.
+    stays = deploy.sent_at is None and deploy.ref == preview.head
+    return "" if stays or deploy.sha == preview.sha else PUSHED
 
 
 def since_torn_down(there: Sequence[Deploy]) -> list[Deploy]:

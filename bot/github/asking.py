@@ -156,10 +156,10 @@ def told(asked: Repository, path: str, **query: str | int) -> Any:
     return answer
 
 
-def told_or_none(asked: Repository, path: str) -> Any:
+def told_or_none(asked: Repository, path: str, **query: str | int) -> Any:
     """The same; None where GitHub answers that there is no such thing, or none that it shows."""
     try:
-        return told(asked, path)
+        return told(asked, path, **query)
     except GithubException as error:
         if error.status == 404:
             return None

@@ -5,8 +5,9 @@ https://docs.github.com/en/rest/deployments/deployments
 
 from __future__ import annotations
 
+import base64
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
@@ -20,7 +21,7 @@ from bot.deploys.clock import Clock
 from bot.deploys.errors import RepositoryMoved
 from bot.deploys.events import Deployment, PullRequest, Status
 from bot.deploys.model import Commit, Comparison, Login
-from bot.deploys.ports import Merged, NewDeployment
+from bot.deploys.ports import Merged, NewDeployment, RepositoryFile
 from bot.deploys.refs import possible_ref
 from bot.github.asking import PAGE, Observer, integration, told, told_or_none
 from bot.github.auth import Tokens
@@ -29,6 +30,7 @@ from bot.github.login import DeviceFlow
 from bot.github.payloads import Malformed, parse_deployment, parse_pull_request, parse_status
 
 REFS = 3  # pages of a hundred, of branches and of tags, in which a name that is alike is looked for
+LARGEST_FILE = 64 * 1024  # bytes of a file that is read
 LONGEST_DESCRIPTION = 140  # characters of a deployment status; GitHub refuses more
 
 Told = TypeVar("Told")
@@ -52,6 +54,7 @@ class GitHubClient(Gates):
         seal: str,
     ) -> None:
         super().__init__(api_url, tokens, clock, observe)
+        self._web_url = web_url
         self._flow = DeviceFlow(web_url, api_url, clock, seal)
 
     def default_branch(self, repository: str) -> str:
@@ -81,6 +84,16 @@ class GitHubClient(Gates):
                 if error.status == 404 and "Branch not found" in str(error.data):
                     return None
                 raise
+
+    def read_file(self, repository: str, path: str, ref: str) -> RepositoryFile | None:
+        with self._asking(repository, "Contents: read") as found:
+            try:
+                raw = told_or_none(found, f"contents/{quote(path)}", ref=ref)
+            except GithubException as error:
+                if error.status == 403 and "too_large" in str(error.data):  # over 100 MB it has no contents at all
+                    return RepositoryFile("", None, "large")
+                raise
+        return None if raw is None else _file(raw)
 
     def refs(self, repository: str) -> list[str]:
         with self._asking(repository, "Contents: read") as found:
@@ -153,16 +166,60 @@ class GitHubClient(Gates):
                 for deployment in _readable(partial(parse_deployment, repository), _page(found, "deployments", limit))
             ]
 
-    def write_status(self, repository: str, deployment_id: int, state: str, description: str) -> None:
+    def write_status(
+        self,
+        repository: str,
+        deployment_id: int,
+        state: str,
+        description: str,
+        *,
+        log_url: str = "",
+        environment_url: str = "",
+        auto_inactive: bool = True,
+    ) -> int:
         with self._asking(repository, "Deployments: write", writing=True) as found:
             if len(description) > LONGEST_DESCRIPTION:
                 description = description[: LONGEST_DESCRIPTION - 1] + "…"
+            body: dict[str, Any] = {"state": state, "description": description}
+            body |= {key: url for key, url in (("log_url", log_url), ("environment_url", environment_url)) if url}
+            if not auto_inactive:
+                body["auto_inactive"] = False
             url = f"{found.url}/deployments/{deployment_id}/statuses"
-            _, made = found.requester.requestJsonAndCheck(
-                "POST", url, input={"state": state, "description": description}
-            )
+            _, made = found.requester.requestJsonAndCheck("POST", url, input=body)
             if "id" not in made:
                 raise RepositoryMoved(repository)  # PyGithub takes a 307 for an answer
+            return int(made["id"])
+
+    def statuses(self, repository: str, deployment_id: int) -> list[Status]:
+        with self._asking(repository, "Deployments: read") as found:
+            return list(_readable(parse_status, _page(found, f"deployments/{deployment_id}/statuses", PAGE)))
+
+    def repository(self, repository: str) -> AsProvidersSeeIt:
+        """The repository for a provider, with this bot's rights."""
+        return AsProvidersSeeIt(self, repository)
+
+    def clone_url(self, repository: str) -> str:
+        """Where git fetches it from."""
+        return f"{self._web_url}/{repository}.git"
+
+    def token_for(self, repository: str) -> str:
+        """A token that may read it."""
+        with self._telling(repository, "Contents: read"):
+            return self._tokens.token(repository)
+
+    def tarball(self, repository: str, sha: str) -> str:
+        """A link to the source of a commit that needs no token and is good for minutes."""
+        with self._asking(repository, "Contents: read") as found:
+            return found.get_archive_link("tarball", sha)
+
+    def ask(self, repository: str, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """Any request below the repository's address; the JSON of the answer, None where it has no body."""
+        with self._asking(
+            repository, f"what {method} {path.partition('?')[0]} needs", writing=method != "GET"
+        ) as found:
+            given = None if body is None else dict(body)
+            _, told = found.requester.requestJsonAndCheck(method, f"{found.url}/{path}", input=given)
+            return told
 
     def begin_login(self) -> Login:
         with self._telling(""):
@@ -194,12 +251,47 @@ class GitHubClient(Gates):
             return integration(app_id, private_key, self._api_url).get_repo_installation(owner, name).raw_data
 
 
+def _file(raw: Any) -> RepositoryFile:
+    if not isinstance(raw, dict) or raw.get("type") != "file":  # a folder is a list
+        return RepositoryFile("", None, "kind")
+    sha = str(raw["sha"])
+    if raw["size"] > LARGEST_FILE:
+        return RepositoryFile(sha, None, "large")
+    try:
+        return RepositoryFile(sha, base64.b64decode(raw["content"]).decode())
+    except UnicodeDecodeError:
+        return RepositoryFile(sha, None, "text")
+
+
+class AsProvidersSeeIt:
+    """The port `bot.providers.base.Repository`."""
+
+    def __init__(self, client: GitHubClient, repository: str) -> None:
+        self._client = client
+        self._repository = repository
+
+    @property
+    def clone_url(self) -> str:
+        return self._client.clone_url(self._repository)
+
+    def token(self) -> str:
+        return self._client.token_for(self._repository)
+
+    def tarball(self, sha: str) -> str:
+        return self._client.tarball(self._repository, sha)
+
+    def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        return self._client.ask(self._repository, method, path, body)
+
+
 def _commit(raw: dict[str, Any]) -> Commit:
     inner = raw.get("commit") or {}
     author = raw.get("author") or {}
+    message = str(inner.get("message") or "").replace("\x00", " ")
     return Commit(
         sha=raw["sha"],
-        subject=str(inner.get("message") or "").replace("\x00", " ").split("\n", 1)[0].strip(),
+        subject=message.split("\n", 1)[0].strip(),
+        message=message,
         author=author.get("login") or (inner.get("author") or {}).get("name") or "",
         url=raw.get("html_url") or "",
         parents=tuple(parent["sha"] for parent in raw.get("parents") or ()),

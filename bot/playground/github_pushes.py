@@ -67,6 +67,12 @@ class Pushes(Webhooks):
                     if pull.state == "open" and gone:
                         self._close(onto, pull, self.person(author))
 
+    def reset_branch(self, full_name: str, branch: str, sha: str, *, author: str = "ana-gh") -> None:
+        """Sets a branch to another commit by force (any ref). Raises `KeyError`."""
+        with self.change():
+            repo = self.repository(full_name)
+            self.move(repo, branch, self.sha_of(repo, sha), self.person(author), forced=True)
+
     def make_conflict(self, full_name: str, branch: str) -> None:
         """From now on the default branch cannot be merged into this one. Raises `KeyError`."""
         with self.change():
@@ -82,11 +88,11 @@ class Pushes(Webhooks):
         self.move(repo, into, commit.sha, person)
         return commit
 
-    def move(self, repo: Repository, branch: str, sha: str, person: Person) -> None:
+    def move(self, repo: Repository, branch: str, sha: str, person: Person, *, forced: bool = False) -> None:
         before = repo.branches.get(branch)
         repo.branches[branch] = sha
         repo.pushed_at = self.now()
-        self._emit_push(repo, f"refs/heads/{branch}", before, sha, person)
+        self._emit_push(repo, f"refs/heads/{branch}", before, sha, person, forced=forced)
         for onto in list(self.repositories.values()):
             for pull in onto.pulls.values():
                 if pull.state == "open" and pull.head == branch and pull.source is repo:
@@ -95,7 +101,9 @@ class Pushes(Webhooks):
                 if pull.state == "open" and pull.base == branch and onto is repo:
                     pull.base_sha = sha
 
-    def _emit_push(self, repo: Repository, ref: str, before: str | None, after: str | None, person: Person) -> None:
+    def _emit_push(
+        self, repo: Repository, ref: str, before: str | None, after: str | None, person: Person, *, forced: bool = False
+    ) -> None:
         new: list[Commit] = []
         if after is not None and not ref.startswith("refs/tags/"):
             new = repo.between(before or repo.branches[repo.default_branch], after)
@@ -112,7 +120,7 @@ class Pushes(Webhooks):
                 "pusher": {"name": person.login, "email": person.email},
                 "created": before is None,
                 "deleted": after is None,
-                "forced": False,
+                "forced": forced,
                 "base_ref": None,
                 "compare": compare,
                 "commits": [self._pushed_commit(repo, commit) for commit in new],

@@ -11,8 +11,9 @@ from bot.service.linking import Linking
 from bot.service.locking import Locking
 from bot.service.previewing import Previewing
 from bot.service.remembering import Remembering
+from bot.service.subscribing import Subscribing
 from bot.service.voting import Voting
 
 
-class Service(Previewing, Again, Voting, Locking, Linking, Remembering):
+class Service(Previewing, Again, Voting, Locking, Linking, Remembering, Subscribing):
     """What can be done with deploys, one file for each kind of verb."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from itertools import dropwhile
 
+import sqlalchemy as sa
+
 from bot.deploys import states
-from bot.deploys.errors import AlreadyAsked, NothingBefore, NothingLive, NotRetriable, PersonError, problem_of
-from bot.deploys.model import PROMOTION, RETRY, ROLLBACK, TEARDOWN, Asker, Deploy, Wanted
+from bot.deploys.errors import NothingBefore, NothingLive, NotLive, NotRetriable
+from bot.deploys.model import HUMAN, PROMOTION, RETRY, ROLLBACK, RULE, TEARDOWN, Asker, Deploy, Wanted
 from bot.service.asking import Asking
 from bot.store import records
 
@@ -84,6 +86,37 @@ class Again(Asking):
         wanted = Wanted(f"{name}/{live.ref}", place, sha=live.sha, cause=PROMOTION, of=live.number)
         return self.request(wanted, asker, room=room, source=source)
 
+    def promote_on(self, number: int, environment: str, asker: Asker, *, room: str, source: str) -> Deploy:
+        """Asks for the very commit of a deploy that is live to go to a further environment as well.
+
+        Raises UnknownDeploy, UnknownEnvironment, NothingLive, and NotLive when something else is by now.
+        """
+        if (known := self._asked_before(source)) is not None:
+            return known
+        deploy = self._known(number)
+        _, app = self.config.app(deploy.app)
+        place, _ = self.config.environment(deploy.app, environment)
+        live = self._live(deploy.app, deploy.environment)
+        if live.number != number:
+            raise NotLive(number, live.number)
+        wanted = Wanted(f"{deploy.app}/{deploy.ref}", place, sha=deploy.sha, cause=PROMOTION, of=number)
+        room = room if not app.rooms or room in app.rooms else deploy.room or room
+        return self.request(wanted, asker, room=room, source=source)
+
+    def onward(self, connection: sa.Connection, deploy: Deploy) -> list[str]:
+        """Where a deploy that is live may go next: what is promoted from its environment or comes after it, and
+        neither runs its commit nor is about to."""
+        app = self.config.apps.get(deploy.app)
+        if app is None or not deploy.whole:
+            return []
+        return [
+            name
+            for name, environment in app.environments.items()
+            if (environment.promote_from == deploy.environment or deploy.environment in environment.after)
+            and not self._coming(connection, deploy, name)
+            and ((live := records.live(connection, deploy.app, name, whole=True)) is None or live.sha != deploy.sha)
+        ]
+
     def carry_on(self, number: int, environment: str) -> Deploy | None:
         """Promotes one success to an environment, as its `promote_from` says; None when that says so no more.
 
@@ -95,22 +128,20 @@ class Again(Asking):
             return None
         if app.environments[environment].promote_from != deploy.environment:
             return None
-        room = deploy.room or next(iter(self._rooms(app, environment)), "")
-        if not room:
-            return None  # there is nowhere to show it, and what nobody sees nobody asked for
-        wanted = Wanted(f"{deploy.app}/{deploy.ref}", environment, sha=deploy.sha, cause=PROMOTION, of=number)
-        asker = Asker(deploy.user_id, deploy.user_name)
+        asker = Asker(deploy.user_id, deploy.user_name, deploy.login)
+        wish = Wanted(
+            f"{deploy.app}/{deploy.ref}",
+            environment,
+            sha=deploy.sha,
+            cause=PROMOTION,
+            of=number,
+            # What a rule began it carries on; what a person began is theirs, and they must be allowed to.
+            origin=RULE if deploy.automatic else HUMAN,
+            pull=deploy.pull,
+            author=deploy.author,
+        )
         source = f"promotion:{number}:{environment}"
-        try:
-            return self.request(wanted, asker, room=room, source=source, fresh=False)
-        except AlreadyAsked:
-            return None  # somebody was quicker
-        except PersonError as error:
-            with self._store.write() as connection:
-                told = problem_of(error).as_json()
-                for user_id in [deploy.user_id] if deploy.user_id else self.config.admins:
-                    self._tell(connection, user_id, "problem", told, f"{source}:{user_id}")
-            return None
+        return self._by_rule(environment, wish, asker, source=source, room=deploy.room)
 
     def _live(self, app: str, environment: str) -> Deploy:
         """What is live there. Raises NothingLive."""

@@ -73,6 +73,9 @@ class Asking(Deciding):
             if known is not None:  # another worker took the same command in while GitHub was asked
                 return known
             twin = self._twin(connection, candidate)
+            if twin is not None and candidate.automatic:
+                self._supersede(connection, _kind(candidate), candidate.rank, twin)
+                return twin  # somebody was quicker than the rule
             if twin is not None:
                 raise AlreadyAsked(twin.app, twin.environment, twin.number, twin.state, twin.room)
             decision = self._decided(connection, candidate, environment, outside, fresh=fresh)
@@ -87,12 +90,35 @@ class Asking(Deciding):
             assert deploy is not None, "the place is held, and there was none of this source"
             self._joins(connection, deploy)
             records.add_card(connection, deploy, room)
-            if self._supersede(connection, deploy):
+            if deploy.of is not None and (led := records.deploy(connection, deploy.of)) is not None:
+                self._refresh(connection, led)  # what can be done with that one is something else now
+            if self._give_way(connection, deploy, decision):
                 decision = self._decided(connection, deploy, environment, outside, fresh=fresh)
             self._settle(connection, deploy, environment, decision)
             change = jobs.new_job(CHANGE, {"deploy": deploy.number}, subject=f"change:{deploy.number}")
             jobs.add(connection, change, self._clock.now())
             return self._show(connection, deploy.number)
+
+    def _by_rule(self, environment: str, wish: Wanted, asker: Asker, *, source: str, room: str = "") -> Deploy | None:
+        """Asks for what a rule wants, in the room named, else in those of the environment.
+
+        None when there is nowhere to show it, for what nobody sees nobody asked for, and when it can't be: whoever
+        it is for is told, else the admins. Raises TryLater while GitHub can't be asked.
+        """
+        _, app, _ = self.config.target(wish.target)
+        room = room or next(iter(self._rooms(app, environment)), "")
+        if not room:
+            return None
+        try:
+            return self.request(wish, asker, room=room, source=source, fresh=False)
+        except AlreadyAsked:
+            return None  # somebody was quicker
+        except PersonError as error:
+            with self._store.write() as connection:
+                told = problem_of(error).as_json()
+                for user_id in [asker.id] if asker.id else self.config.admins:
+                    self._tell(connection, user_id, "problem", told, f"{source}:{user_id}")
+            return None
 
     def foresee(self, wanted: Wanted, asker: Asker, *, room: str) -> Foreseen:
         """What every gate would say now; nothing is stored. Raises as `request` does, except NotAllowed."""
@@ -121,6 +147,8 @@ class Asking(Deciding):
             if deploy.state != states.HELD:
                 return
             decision = self._decided(connection, deploy, environment, outside, fresh=False)
+            if self._give_way(connection, deploy, decision):
+                decision = self._decided(connection, deploy, environment, outside, fresh=False)
             if self._settle(connection, deploy, environment, decision):
                 self._show(connection, number)
 
@@ -158,26 +186,33 @@ class Asking(Deciding):
             raise UnknownDeploy(number)
         return deploy
 
-    def _supersede(self, connection: sa.Connection, deploy: Deploy) -> bool:
-        """Of what rules ask for only the newest of a branch goes: the older ones that still wait give way to it.
+    def _give_way(self, connection: sa.Connection, deploy: Deploy, decision: Decision) -> bool:
+        """Of what rules ask for only the newest of a branch goes, so those that stand below it and still wait end.
 
-        False when there was none. The place is held.
+        Not before its checks are green: else a branch that moves faster than they run would never be deployed.
+        """
+        if not deploy.automatic or any(item.gate == policy.CHECKS for item in decision.of(policy.WAITING)):
+            return False
+        return self._supersede(connection, _kind(deploy), deploy.standing, deploy)
+
+    def _supersede(
+        self, connection: sa.Connection, of: tuple[str, str, str, str, str], below: float | None, by: Deploy
+    ) -> bool:
+        """What rules asked for `of` an app, environment, ref, task and hosts and what still waits gives way to `by`,
+        where it stands `below` that (None: whatever). False when there was none. The place is held.
         """
         older = [
             other
-            for other in gates.held(connection, places=[(deploy.app, deploy.environment)])
-            if deploy.automatic
-            and other.automatic
-            and other.number < deploy.number
-            and (
-                (other.ref, other.task, other.hosts) == (deploy.ref, deploy.task, deploy.hosts)
-                or deploy.preview is not None  # whose branch may have another name now, and which goes as well as comes
-            )
+            for other in gates.held(connection, places=[of[:2]])
+            if other.automatic
+            and other.number != by.number
+            and (below is None or other.standing < below)
+            and _kind(other) == of
             and other.sent_at is None  # else GitHub may have it
         ]
-        by = Problem("Superseded", {"number": deploy.number, "sha": deploy.sha})
+        problem = Problem("Superseded", {"number": by.number, "sha": by.sha})
         for other in older:
-            self._end(connection, self._locked(connection, other.number), states.SUPERSEDED, by)
+            self._end(connection, self._locked(connection, other.number), states.SUPERSEDED, problem)
         return bool(older)
 
     # deciding
@@ -239,10 +274,9 @@ class Asking(Deciding):
         """A deploy through a freeze is announced wherever the app is spoken of."""
         if not any(item.code == "overridden" for item in decision.findings):
             return
-        app = self.config.apps[deploy.app]
         told = {"actor": deploy.user_id, "description": deploy.reason}
         records.add_step(connection, deploy.number, "overridden", "freeze", self._clock.now(), **told)
-        for announcement in app.announce:
+        for announcement in self._announcements(connection, deploy.app):
             if announcement.covers(deploy.environment):
                 records.add_card(connection, deploy, announcement.room)
 
@@ -292,6 +326,7 @@ class Asking(Deciding):
             pull=preview.pull if preview else wanted.pull,
             author=preview.author if preview else wanted.author,
             preview=preview.id if preview else None,
+            rank=wanted.rank,
             room=room,
             state=states.HELD,
             asked_at=now,
@@ -330,12 +365,16 @@ class Asking(Deciding):
 
 _STORED = (
     "id origin app repository environment ref sha task hosts forced auto_merge reason subject user_id user_name room"
-    " login pull author preview message_id thread_id state asked_at pinned_at is_default cause of"
+    " login pull author preview rank message_id thread_id state asked_at pinned_at is_default cause of"
 ).split()
 
 
 def _values(deploy: Deploy) -> dict[str, Any]:
     return {name: getattr(deploy, name) for name in _STORED}
+
+
+def _kind(deploy: Deploy) -> tuple[str, str, str, str, str]:
+    return deploy.app, deploy.environment, deploy.ref, deploy.task, deploy.hosts
 
 
 def again(deploy: Deploy) -> str:

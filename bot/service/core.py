@@ -10,22 +10,25 @@ import sqlalchemy as sa
 
 from bot.deploys import states
 from bot.deploys.clock import Clock
-from bot.deploys.config import App, Config, Environment
+from bot.deploys.config import Announcement, App, Config, Environment
 from bot.deploys.errors import NotConfigured
 from bot.deploys.model import TEARDOWN, Deploy, Problem
 from bot.deploys.ports import Directory, GitHub
 from bot.deploys.previews import Preview
+from bot.service.configured import Configured
 from bot.service.people import People
-from bot.store import gates, jobs, previews, records
+from bot.store import gates, jobs, previews, records, subscriptions
 from bot.store.engine import Store
 
 # Kinds of jobs that the verbs leave behind; `bot/app.py` says who does them.
 CARD, CREATE, CHANGE, PAST = "card", "create", "change", "past"
 PROMOTE = "promote"
+BRANCH = "branch"
 DECIDE, WATCH, STOP = "decide", "watch", "stop"
 PREVIEW, GONE = "preview", "gone"
 LOCK_TIMER = "lock"
 TELL = "tell"
+FILE = "file"
 
 Place = tuple[str, str]
 
@@ -41,7 +44,7 @@ class Core:
         store: Store,
         github: GitHub,
         directory: Directory,
-        config: Config,
+        configured: Configured,
         clock: Clock,
         reached: Callable[[str, str, str], None] | None = None,
     ) -> None:
@@ -49,9 +52,14 @@ class Core:
         self._store = store
         self._github = github
         self._directory = directory
-        self.config = config
+        self._configured = configured
         self._clock = clock
-        self.people = People(store, github, directory, config)
+        self.people = People(store, github, directory, configured)
+
+    @property
+    def config(self) -> Config:
+        """The config as it holds now."""
+        return self._configured.config
 
     def deploy(self, number: int) -> Deploy | None:
         """The deploy of that number."""
@@ -154,6 +162,11 @@ class Core:
         data = {"user": user_id, "what": what, "facts": facts}
         jobs.add(connection, jobs.new_job(TELL, data, delivery=f"tell:{key}"), self._clock.now())
 
+    def _tell_room(self, connection: sa.Connection, room: str, what: str, facts: dict[str, Any], key: str) -> None:
+        """The same for everyone in a room."""
+        data = {"room": room, "what": what, "facts": facts}
+        jobs.add(connection, jobs.new_job(TELL, data, delivery=f"tell:{key}"), self._clock.now())
+
     # cards
 
     def _show(self, connection: sa.Connection, number: int) -> Deploy:
@@ -164,10 +177,25 @@ class Core:
 
     def _announce(self, connection: sa.Connection, deploy: Deploy) -> None:
         """Gives the deploy a card in the rooms that want to hear of it."""
-        app = self.config.apps.get(deploy.app)
-        for announcement in app.announce if app else ():
+        for announcement in self._announcements(connection, deploy.app):
             if announcement.wants(deploy.environment, deploy.state):
                 records.add_card(connection, deploy, announcement.room)
+
+    def _announcements(self, connection: sa.Connection, name: str) -> list[Announcement]:
+        """Who wants to hear of an app: the rooms that the config names, and those that subscribed where they may."""
+        app = self.config.apps.get(name)
+        if app is None:
+            return []
+        subscribed = [
+            Announcement(
+                room=one.room,
+                environments=(one.environment,) if one.environment is not None else (),
+                on=one.states,
+            )
+            for one in subscriptions.of_app(connection, name)
+            if not app.rooms or one.room in app.rooms  # the config may have changed since
+        ]
+        return [*app.announce, *subscribed]
 
     def _refresh(self, connection: sa.Connection, deploy: Deploy) -> None:
         """Asks the outbox to bring the deploy's cards up to date; what is final goes first."""

@@ -25,7 +25,8 @@ from bot.deploys.model import TEARDOWN, Change, Commit, Deploy, Problem, short
 from bot.deploys.policy import CHECKS, CLEAR, WAITING, Finding
 from bot.deploys.ports import Merged, NewDeployment
 from bot.service.asking import Asking
-from bot.store import gates, records
+from bot.service.running import WINDING_UP, Running
+from bot.store import gates, records, runs
 
 # After an hour without GitHub nobody expects a deploy to start by itself any more.
 GIVE_UP = timedelta(hours=1)
@@ -39,7 +40,7 @@ class _NotNow(Exception):
     """A gate makes the deploy wait again, or it is over; that is stored already."""
 
 
-class Creating(Asking):
+class Creating(Asking, Running):
     """The verbs `create`, `watch`, `lose` and `describe_change`."""
 
     def create(self, number: int) -> None:
@@ -83,6 +84,7 @@ class Creating(Asking):
             current = self._held_in_place(connection, deploy)
             # A branch that moved in the very moment went out as it was then: GitHub's record is the truth.
             self._is_made(connection, current, created, sha=created.sha)
+            self._begin_run(connection, self._locked(connection, number), created)
             self._show(connection, number)
 
     def _look_for_cancelled(self, deploy: Deploy) -> None:
@@ -139,6 +141,10 @@ class Creating(Asking):
             if deploy.final or deploy.state == states.LOST or deploy.deadline_at is None:
                 return
             now = self._clock.now()
+            until = deploy.deadline_at + WINDING_UP
+            if deploy.deadline_at <= now < until and runs.active(connection, number):
+                self._watch(connection, number, until)  # it is being stopped, and says itself how it ended
+                return
             if now < deploy.deadline_at:
                 if deploy.state == states.CREATED:
                     self._refresh(connection, deploy)  # it says by itself that nothing was heard yet
@@ -237,7 +243,7 @@ class Creating(Asking):
         deploy = self.deploy(number)
         assert deploy is not None
         environment = self._environment(deploy)
-        if environment.when_red == "refuse":
+        if environment.when_red == "refuse" and not deploy.automatic:
             self._give_up(number, states.REFUSED, problem_of(error))
             return
         with self._store.write() as connection:

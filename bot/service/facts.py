@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from bot.deploys import policy
 from bot.deploys.config import Config, Environment
 from bot.deploys.errors import PersonError, TryLater, problem_of
-from bot.deploys.model import ROLLBACK, Deploy, Freezing, Person
+from bot.deploys.model import GREEN, ROLLBACK, Deploy, Freezing, Person
 from bot.deploys.policy import Answer, Checks, Facts
 from bot.service.core import Core
 from bot.store import gates, records
@@ -71,6 +71,7 @@ class Deciding(Core):
             forced=deploy.forced,
             rollback=deploy.cause == ROLLBACK,
             automatic=deploy.automatic,
+            some_check=deploy.cause == GREEN,
             reason=deploy.reason,
             asker=outside.asker,
             standing=outside.standing,
@@ -95,12 +96,16 @@ class Deciding(Core):
             there = records.live(connection, deploy.app, name, whole=True)
             if there is not None:
                 live[name] = there.sha
-            if any(
-                gates.twin(connection, deploy.app, name, sha=deploy.sha, task="deploy", hosts="", forced=forced)
-                for forced in (False, True)
-            ):
+            if self._coming(connection, deploy, name):
                 coming.add(name)
         return live, frozenset(coming)
+
+    def _coming(self, connection: sa.Connection, deploy: Deploy, environment: str) -> bool:
+        """Whether its very commit waits for or is on its way to an environment of its app."""
+        return any(
+            gates.twin(connection, deploy.app, environment, sha=deploy.sha, task="deploy", hosts="", forced=forced)
+            for forced in (False, True)
+        )
 
 
 def freezes_over(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -23,6 +23,8 @@ from bot.deploys.events import (
     StatusReported,
 )
 from bot.deploys.model import ELSEWHERE, ROLLBACK, Deploy
+from bot.service.automating import Automating
+from bot.service.configuring import Configuring
 from bot.service.core import PAST, PROMOTE
 from bot.service.creating import Creating
 from bot.store import gates, jobs, records
@@ -30,7 +32,7 @@ from bot.store import gates, jobs, records
 PAST_DEPLOYMENTS = 50  # of each repository, read once so that a new bot knows what is live
 
 
-class Hearing(Creating):
+class Hearing(Creating, Automating, Configuring):
     """The verbs `on_event`, `read_past` and `start`."""
 
     def on_event(self, event: Event) -> Deploy | None:
@@ -47,8 +49,15 @@ class Hearing(Creating):
                     with self._store.write() as connection:
                         for deploy in waiting:
                             self._decide_soon(connection, deploy.number)
+                self._heard_checks(event)
                 return None
-            case Pushed() | PullRequestChanged():
+            case Pushed():
+                self._file_pushed(event)
+                self._heard_push(event)
+                return None
+            case PullRequestChanged(pull):
+                if pull.merged:
+                    self._heard_merge(pull)
                 return None
             case DeploymentCreated(deployment):
                 return self._take_in(deployment, (), announce=True)
@@ -86,10 +95,11 @@ class Hearing(Creating):
                         priority=jobs.BACKGROUND,
                     )
                     jobs.add(connection, job, now)
+            self._read_files(connection, [name for name, app in self.config.apps.items() if app.config is not None])
             for deploy in gates.held(connection):  # the config may be another one now
                 self._decide_soon(connection, deploy.number)
 
-    def _take_in(self, told: Deployment, statuses: Iterable[Status], *, announce: bool) -> Deploy | None:
+    def _take_in(self, told: Deployment, statuses: Sequence[Status], *, announce: bool) -> Deploy | None:
         app = self.config.apps_for(told.repository, told.environment, str(told.payload.get("name", "")))
         with self._store.write() as connection:
             deploy = self._find(connection, told)
@@ -107,6 +117,8 @@ class Hearing(Creating):
             if deploy.deployment_id is None:
                 self._is_made(connection, deploy, told, sha=told.sha)
                 deploy = self._locked(connection, deploy.number)
+            if announce and not statuses:
+                self._begin_run(connection, deploy, told)
             for status in statuses:
                 deploy = self._report(connection, deploy, status)
             if announce:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from bot.deploys import previews, states
 from bot.deploys.config import Previews
-from bot.deploys.errors import AlreadyAsked, PersonError, PullNotOpen, problem_of
+from bot.deploys.errors import PersonError, PullNotOpen, problem_of
 from bot.deploys.events import Event, PullRequest, PullRequestChanged
 from bot.deploys.model import PREVIEW, RULE, TEARDOWN, Deploy, Problem, Wanted
 from bot.deploys.previews import Preview, Step
@@ -143,7 +143,7 @@ class Previewing(Hearing):
         try:
             pull = self._github.pull_request(preview.repository, preview.pull)
         except PersonError as error:  # the next event may tell, or the next start
-            self._tell_of(preview, error, f"doubt:{preview.updated_at.isoformat()}")
+            self._tell_author(preview, error, f"doubt:{preview.updated_at.isoformat()}")
             pull = None
         with self._store.write() as connection:
             known = rows.get(connection, preview.id, lock=True)
@@ -187,14 +187,15 @@ class Previewing(Hearing):
         source = f"preview:{preview.id}:{preview.asks + 1}"
         try:
             self.request(wanted, asker, room=room, source=source, fresh=False)
-        except AlreadyAsked:  # somebody was quicker
             with self._store.write() as connection:
-                done = {"asked_sha": step.sha} if step.ask == PREVIEW else {"due": False}
-                rows.update(connection, preview.id, **done)
+                now = rows.get(connection, preview.id, lock=True)
+                if now is not None and now.asks == preview.asks:  # somebody was quicker, and it is theirs
+                    done = {"asked_sha": step.sha} if step.ask == PREVIEW else {"due": False}
+                    rows.update(connection, preview.id, **done)
         except PullNotOpen:
             pass  # it was closed meanwhile, and the job for that waits
         except PersonError as error:
-            self._tell_of(preview, error, source)
+            self._tell_author(preview, error, source)
 
     def _withdraw(self, connection: sa.Connection, preview: Preview, number: int, why: str) -> None:
         problem = Problem("PullOver", {"pull": preview.pull, "why": why})
@@ -208,7 +209,7 @@ class Previewing(Hearing):
             records.add_step(connection, stays.number, "kept", str(number), self._clock.now())
             self._refresh(connection, stays)
 
-    def _tell_of(self, preview: Preview, error: PersonError, key: str) -> None:
+    def _tell_author(self, preview: Preview, error: PersonError, key: str) -> None:
         """What can't be done for a preview is told to whoever wrote the pull request, else to the admins."""
         author = self.people.asker_of(preview.author).id
         with self._store.write() as connection:

@@ -35,7 +35,7 @@ class Remembering(Core):
         fact = f"refs:{repository}"
         now = self._clock.now()
         with self._store.read() as connection:
-            known = records.facts_like(connection, fact).get(fact)
+            known = records.fact_at(connection, fact)
         if known is None or now - known[1] >= REFS_KEPT:
             try:
                 value = {"default": self._github.default_branch(repository), "names": self._github.refs(repository)}

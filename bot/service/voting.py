@@ -13,7 +13,7 @@ from bot.deploys.errors import (
 )
 from bot.deploys.model import Asker, Deploy, Problem, Vote
 from bot.service.asking import Asking
-from bot.store import gates, records
+from bot.store import gates, records, runs
 
 # What can be taken back: it waits, is on its way, or somebody may be carrying it out.
 UNSTOPPABLE = states.FINAL
@@ -106,6 +106,7 @@ class Voting(Asking):
             started = deploy.state != states.HELD
             facts = {"user_id": person.id, "user_name": person.name, "started": started}
             shown = self._end(connection, deploy, states.CANCELLED, Problem("Cancelled", facts), ended_by=person.id)
+            runs.cancel(connection, number, self._clock.now())
             if deploy.deployment_id is not None:
                 self._stop(connection, number)
             return shown

@@ -37,8 +37,11 @@ class Answers:
             log.info("answered_elsewhere", code=refused.code)
             self.direct(said.asker.id, message)
 
-    def aloud(self, said: Said, message: Message) -> None:
-        """To everyone in the room, since it concerns them; where Slack does not let the bot write, to the person."""
+    def aloud(self, said: Said, message: Message, *, otherwise: Message | None = None) -> None:
+        """To everyone in the room, since it concerns them; where Slack does not let the bot write, to the person.
+
+        `otherwise` is what they are told then, where it is not the same.
+        """
         if not said.room:
             self.direct(said.asker.id, message)
             return
@@ -46,7 +49,14 @@ class Answers:
             self._slack.post(said.room, message, thread=said.thread_id)
         except SlackRefused as refused:
             log.info("answered_elsewhere", code=refused.code)
-            self.alone(said, message)
+            self.alone(said, otherwise or message)
+
+    def in_room(self, room: str, message: Message) -> None:
+        """To everyone in a room, where nobody asked; where Slack does not let the bot write, to nobody."""
+        try:
+            self._slack.post(room, message)
+        except SlackRefused as refused:
+            log.warning("room_closed", code=refused.code, room=room)
 
     def direct(self, user_id: str, message: Message) -> None:
         """In the conversation between a person and the bot."""

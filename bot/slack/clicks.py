@@ -69,6 +69,10 @@ class Clicks:
         asker = self._answers.named(said.asker)
         if (number := re.fullmatch(r"\d{1,18}", value)) and self._on_deploy(name, int(number[0]), said, asker):
             return True
+        if name == card.PROMOTE and (onward := re.fullmatch(r"(\d{1,18}) (\S{1,255})", value)):
+            where = {"room": said.room, "source": said.source}
+            self._service.promote_on(int(onward[1]), onward[2], asker, **where)
+            return True
         lock = re.fullmatch(r"L(\d{1,18})", value)
         if name == card.STEAL and lock:
             taken = self._service.steal(int(lock[1]), asker, room=said.room, source=said.source)

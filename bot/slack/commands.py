@@ -19,6 +19,7 @@ from bot.slack.client import SlackClient
 from bot.slack.grammar import Command
 from bot.slack.said import Said
 from bot.slack.views import holds, replies
+from bot.slack.views import subscriptions as views
 from bot.slack.views.text import Links, Message
 
 # What only tells, and can be done however late.
@@ -62,6 +63,9 @@ class Commands:
                 return None
             case "lock" | "unlock" | "freeze" | "unfreeze":
                 return self._hold(command, said)
+            case "subscribe" | "unsubscribe":
+                self._subscribe(command, said)
+                return None
             case "login":
                 return holds.login(self._service.login(said.asker))
             case "logout":
@@ -78,7 +82,8 @@ class Commands:
         place = command.environment or None
         match command.name:
             case "apps":
-                return replies.apps(self._reader.apps(said.room), self._links)
+                here, subscribed = self._reader.apps(said.room), self._reader.subscriptions(said.room)
+                return replies.apps(here, self._links, subscribed, self._reader.repository_configs())
             case "where":
                 places = self._reader.where(command.target, said.room)
                 return replies.where(places, self._links, self._reader.previews(command.target))
@@ -150,6 +155,18 @@ class Commands:
             case _:
                 self._answers.aloud(said, holds.unfrozen(self._service.unfreeze(scope, asker, room=said.room), asker))
         return None
+
+    def _subscribe(self, command: Command, said: Said) -> None:
+        """What the room hears of is said aloud, so that everyone there knows."""
+        asker = self._answers.named(said.asker)
+        place = command.environment or None
+        if command.name == "subscribe":
+            made = self._service.subscribe(command.target, place, command.states, asker, room=said.room)
+            unheard = views.subscribed(made, asker, unheard=True)
+            self._answers.aloud(said, views.subscribed(made, asker), otherwise=unheard)
+        else:
+            ended = self._service.unsubscribe(command.target, place, room=said.room)
+            self._answers.aloud(said, views.unsubscribed(ended, asker))
 
     def _time(self, text: str, said: Said) -> datetime:
         """A moment as the person means it, in their own time zone."""

@@ -55,9 +55,13 @@ class Conversation:
         self._hear(job, said)
 
     def tell(self, job: Job) -> None:
-        """Word for one person, of something that happened elsewhere."""
+        """Word for one person or one room, of something that happened elsewhere."""
         data = job.json()
-        self._answers.direct(data["user"], holds.told(data["what"], data["facts"]))
+        message = holds.told(data["what"], data["facts"])
+        if "room" in data:
+            self._answers.in_room(data["room"], message)
+        else:
+            self._answers.direct(data["user"], message)
 
     def apologise(self, job: Job, reference: str) -> None:
         """Tells the person whose command or click broke something of ours."""

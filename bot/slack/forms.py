@@ -75,6 +75,8 @@ _BACK_TO = Clause(("to",), "REF", "ref", "a branch, tag or commit")
 _FOR = Clause(("for",), "DURATION", "duration", "a length of time such as 30m or 2h")
 _UNTIL = Clause(("until",), "TIME", "until", "a time such as 16:00 or Fri 16:00", takes="words")
 _BECAUSE = Clause(("because",), "REASON", "reason", "a reason", takes="rest")
+_ALWAYS_IN = Clause(("in", "to"), "ENV", "environment", "an environment")
+_STATES = Clause(("on",), "STATE,…", "states", "states such as success,failure", takes="words")
 _BECAUSE_OR_COLON = Clause(("because", ":"), "REASON", "reason", "a reason", takes="rest", mark=True)
 
 FORMS: tuple[Form, ...] = (
@@ -257,6 +259,30 @@ FORMS: tuple[Form, ...] = (
         anywhere=True,
         clauses=(_IN,),
         examples=("unfreeze", "unfreeze web in production"),
+    ),
+    Form(
+        "subscribe",
+        "Let this room hear of an app's deploys",
+        slot="APP",
+        holds="target",
+        required=True,
+        clauses=(_ALWAYS_IN, _STATES),
+        examples=("subscribe web", "subscribe web in production on success,failure"),
+        notes=(
+            "What comes to one of the states gets a card here, wherever it was asked for; with none named, all does.",
+            "Said again for the same app and environment, it replaces what was said before. In a message to me it is "
+            "about our conversation.",
+        ),
+    ),
+    Form(
+        "unsubscribe",
+        "Let this room hear of it no more",
+        slot="APP",
+        holds="target",
+        required=True,
+        clauses=(_IN,),
+        examples=("unsubscribe web in production", "unsubscribe web"),
+        notes=("Without an environment it is about everything of the app. What the config announces here stays.",),
     ),
     Form("login", "Connect yourself with your GitHub account"),
     Form("logout", "Forget your GitHub account"),

@@ -25,7 +25,8 @@ class Command:
     `target` is `APP`, `APP/REF` or `APP@REF`; `task` is GitHub's (`deploy`, `deploy:migrations`); `number` is a
     deploy's; `everything` stands for `all`. `duration` is one that `parse_duration` takes. `until` is a moment in
     the person's words, not understood yet. `origin` is the environment that a promotion comes from, `ref` what a
-    rollback goes to. `freeze` and `unfreeze` may have an environment and no target.
+    rollback goes to, `states` those that a room subscribes to, as they were typed. `freeze` and `unfreeze` may have
+    an environment and no target.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Command:
     until: str = ""
     origin: str = ""
     ref: str = ""
+    states: str = ""
     # A deploy said without the word: what was taken for an app may be a slip for a command.
     bare: bool = field(default=False, compare=False)
     # `lock X on Y`, which some say for an environment X of an app Y. X is the target here and Y the environment;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,12 +11,12 @@ import structlog
 
 from bot.deploys import states
 from bot.deploys.clock import Clock
-from bot.deploys.model import TEARDOWN, Deploy
+from bot.deploys.model import TEARDOWN, Deploy, Step
 from bot.slack.client import SlackClient, SlackRefused
 from bot.slack.views import card as views
 from bot.slack.views import thread
 from bot.slack.views.text import Links
-from bot.store import gates, previews, records
+from bot.store import gates, logs, previews, records, runs
 from bot.store.engine import Store
 from bot.store.jobs import Job
 
@@ -29,10 +30,18 @@ CLOSED = frozenset(
 GONE = frozenset("message_not_found cant_update_message thread_not_found edit_window_closed".split())
 
 
+FAILED = frozenset({states.FAILURE, states.ERROR})
+LAST_LINES = 12  # of a provider's output, in the thread of what failed
+
+Onward = Callable[[sa.Connection, Deploy], Sequence[str]]
+
+
 class Outbox:
     """Shows deploys in rooms."""
 
-    def __init__(self, store: Store, slack: SlackClient, links: Links, clock: Clock) -> None:
+    def __init__(self, store: Store, slack: SlackClient, links: Links, clock: Clock, onward: Onward) -> None:
+        """`onward`: where a deploy that is live may go next."""
+        self._onward = onward
         self._store = store
         self._slack = slack
         self._links = links
@@ -75,6 +84,7 @@ class Outbox:
             way_back=any(other.number != deploy.number for other in good),
             preview=previews.get(connection, deploy.preview) if deploy.preview is not None else None,
             open_at=self._open_at(connection, deploy),
+            onward=self._onward(connection, deploy) if live is not None and live.number == deploy.number else (),
         )
 
     def _open_at(self, connection: sa.Connection, deploy: Deploy) -> str:
@@ -135,8 +145,9 @@ class Outbox:
     def _thread(self, deploy: Deploy, row: sa.Row[Any], channel: str, ts: str) -> None:
         with self._store.read() as connection:
             steps = records.steps(connection, deploy.number, after=row.told)
+            printed = self._printed(connection, deploy, steps)
         for step in steps:
-            message = thread.line(deploy, step, row.room)
+            message = thread.line(deploy, step, row.room, printed.get(step.id, ""))
             if message is None:
                 continue
             try:
@@ -147,6 +158,17 @@ class Outbox:
                 log.warning("thread_closed", code=refused.code)  # the card says how it stands; the rest may come later
                 return
             self._remember(deploy, row.room, told=step.id)
+
+    def _printed(self, connection: sa.Connection, deploy: Deploy, steps: Sequence[Step]) -> dict[int, str]:
+        """The last lines that a provider of ours printed, for the step that says that it failed."""
+        failed = [step for step in steps if step.kind == "status" and step.state in FAILED and not step.late]
+        run = runs.of_deploy(connection, deploy.number) if failed else None
+        if run is None or run.outcome not in FAILED:
+            return {}
+        lines = logs.tail(connection, run.log, LAST_LINES + 1).split("\n")
+        if lines[-1].startswith(f"[{run.outcome}"):  # the runner's own last words, which the line above says already
+            lines.pop()
+        return {failed[-1].id: "\n".join(lines[-LAST_LINES:])}
 
     def _remember(self, deploy: Deploy, room: str, **values: Any) -> None:
         with self._store.write() as connection:

@@ -60,7 +60,8 @@ def held(
         query = query.where(deploys.c.sha == sha)
     if in_line is not None:
         query = query.where(deploys.c.in_line.is_(in_line))
-    return [deploy_of(row) for row in connection.execute(query.order_by(deploys.c.number))]
+    # In order only now: asked for it, SQLite reads every deploy there ever was, for their being in order already.
+    return sorted((deploy_of(row) for row in connection.execute(query)), key=lambda deploy: deploy.number)
 
 
 def ahead(connection: sa.Connection, deploy: Deploy) -> list[Ahead]:
@@ -83,17 +84,19 @@ def twin(
     connection: sa.Connection, app: str, environment: str, *, sha: str, task: str, hosts: str, forced: bool
 ) -> Deploy | None:
     """A deploy that waits or is under way and is for just the same."""
-    query = sa.select(*COLUMNS).where(
+    there = sa.select(*COLUMNS).where(
         deploys.c.app == app,
         deploys.c.environment == environment,
         deploys.c.sha == sha,
         deploys.c.task == task,
         deploys.c.hosts == hosts,
         deploys.c.forced.is_(forced),
-        sa.or_(_HELD, deploys.c.slot == slot(app, environment)),
     )
-    row = connection.execute(query.order_by(deploys.c.number).limit(1)).one_or_none()
-    return deploy_of(row) if row is not None else None
+    # One after the other: for both in one, SQLite would go through all that was ever deployed there.
+    waiting = there.where(_HELD).order_by(deploys.c.number).limit(1)
+    under_way = there.where(deploys.c.slot == slot(app, environment))
+    rows = [row for query in (under_way, waiting) if (row := connection.execute(query).one_or_none()) is not None]
+    return min(map(deploy_of, rows), key=lambda deploy: deploy.number, default=None)
 
 
 # Votes
@@ -240,6 +243,12 @@ def user_of(connection: sa.Connection, login: str) -> str:
     """The Slack user who has that login at GitHub, as `login` found it; '' when nobody has."""
     query = sa.select(logins.c.user_id).where(sa.func.lower(logins.c.login) == login.lower()).order_by(logins.c.at)
     return connection.execute(query.limit(1)).scalar_one_or_none() or ""
+
+
+def logins_of(connection: sa.Connection, user_ids: Iterable[str]) -> dict[str, str]:
+    """The same of many; those that are not known are left out."""
+    query = sa.select(logins.c.user_id, logins.c.login).where(logins.c.user_id.in_(sorted(set(user_ids))))
+    return {row.user_id: row.login for row in connection.execute(query)}
 
 
 def link(connection: sa.Connection, user_id: str, login: str, now: datetime) -> None:

@@ -2,17 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bot.deploys import states
-from bot.deploys.model import Change, Deploy, Problem, Step
-from bot.store.schema import cards, deploys, facts, timeline
+from bot.deploys.model import BY_BRANCH, Change, Deploy, Problem, Step
+from bot.store.schema import REF_START, Moment, cards, deploys, facts, ref_start, timeline
 
 COLUMNS = [column for column in deploys.c if column.name != "source"]
+
+Place = tuple[str, str]  # an app and its environment
+
+# Spelt out rather than bound, so that a database sees that a partial index has what is asked for.
+_SUCCESS = deploys.c.state == sa.literal_column(f"'{states.SUCCESS}'")
+_LIVE = (_SUCCESS, deploys.c.inactive_at.is_(None))
+_WHOLE = (deploys.c.task == sa.literal_column("'deploy'"), deploys.c.hosts == sa.literal_column("''"))
+_LAST = (deploys.c.finished_at.desc(), deploys.c.number.desc())
+
+
+def _first_of_each(where: str, order: str) -> Mapping[str, sa.TextualSelect]:
+    """By dialect, what asks for the first `limit` in each of `places`, which go over as one JSON text.
+
+    One statement for all, since a question for each costs a trip each; and one that stays the same however many there
+    are, since putting it together costs SQLAlchemy as much as asking.
+    """
+    wanted = f"""
+        FROM deploys AS each WHERE each.app = place.value->>0 AND each.environment = place.value->>1 AND {where}
+        ORDER BY {order} LIMIT :limit
+    """
+    texts = {
+        "sqlite": f"json_each(:places) AS place JOIN deploys ON deploys.number IN (SELECT each.number {wanted})",
+        "postgresql": "json_array_elements(CAST(:places AS json)) AS place (value)"
+        f" CROSS JOIN LATERAL (SELECT each.* {wanted}) AS deploys",
+    }
+    names = ", ".join(f'deploys."{column.name}"' for column in COLUMNS)
+    since = sa.bindparam("since", type_=Moment)
+    statements = {dialect: sa.text(f"SELECT {names} FROM {text}") for dialect, text in texts.items()}  # noqa: S608
+    return {
+        dialect: (text.bindparams(since) if ":since" in where else text).columns(*COLUMNS)
+        for dialect, text in statements.items()
+    }
+
+
+_NEWEST_OF_EACH = _first_of_each("true", "each.number DESC")
+_LIVE_OF_EACH = _first_of_each(
+    f"each.state = '{states.SUCCESS}' AND each.inactive_at IS NULL", "each.finished_at DESC, each.number DESC"
+)
+_OPEN_OF_EACH = _first_of_each("each.finished_at IS NULL AND each.asked_at > :since", "each.asked_at")
 
 
 def add_deploy(connection: sa.Connection, source: str, values: dict[str, Any]) -> Deploy | None:
@@ -90,17 +131,39 @@ def history(
     limit: int,
 ) -> list[Deploy]:
     """Deploys of an app, newest first; `ref` is a ref's name or the start of a SHA; `before` a number."""
-    query = sa.select(*COLUMNS).where(deploys.c.app == app)
+    number = deploys.c.number
+    of_app = sa.select(number).where(deploys.c.app == app)
     if environment is not None:
-        query = query.where(deploys.c.environment == environment)
-    if ref is not None:
-        named = deploys.c.ref == ref
-        if len(ref) >= 7 and all(letter in "0123456789abcdef" for letter in ref.lower()):
-            named = sa.or_(named, deploys.c.sha.startswith(ref.lower(), autoescape=True))
-        query = query.where(named)
+        of_app = of_app.where(deploys.c.environment == environment)
     if before is not None:
-        query = query.where(deploys.c.number < before)
-    return [deploy_of(row) for row in connection.execute(query.order_by(deploys.c.number.desc()).limit(limit))]
+        of_app = of_app.where(number < before)
+    # The numbers first, of which an index alone knows enough, and each way of naming by an index of its own: asked in
+    # one, a database goes back through everything until it has found a page of what may be rare.
+    found: sa.Select[tuple[int]] | sa.CompoundSelect[int] = _newest(of_app, limit)
+    if ref is not None:
+        named = of_app.where(ref_start == ref[:REF_START])
+        if len(ref) >= REF_START:  # else its beginning is all of it, and SQLite would rather not use the index for both
+            named = named.where(deploys.c.ref == ref)
+        found = sa.union_all(sa.select(_newest(named, limit).subquery().c.number), *_by_sha(of_app, ref))
+    query = sa.select(*COLUMNS).where(number.in_(found)).order_by(number.desc()).limit(limit)
+    return [deploy_of(row) for row in connection.execute(query)]
+
+
+def _by_sha(numbers: sa.Select[tuple[int]], start: str) -> list[sa.Select[tuple[int]]]:
+    """Those of a commit whose SHA starts so; none where that is not how one starts."""
+    start = start.lower()
+    if len(start) < 7 or not all(letter in "0123456789abcdef" for letter in start):
+        return []
+    return [numbers.where(deploys.c.sha >= start, deploys.c.sha < f"{start}g")]  # every SHA that goes on sorts between
+
+
+def _newest(numbers: sa.Select[tuple[int]], limit: int) -> sa.Select[tuple[int]]:
+    return numbers.order_by(deploys.c.number.desc()).limit(limit)
+
+
+def newest_in(connection: sa.Connection, places: Sequence[Place], *, limit: int) -> dict[Place, list[Deploy]]:
+    """The last deploys to each of those places, the newest first."""
+    return _by_place(places, _of_each(connection, _NEWEST_OF_EACH, places, limit=limit))
 
 
 def live(connection: sa.Connection, app: str, environment: str, *, whole: bool = False) -> Deploy | None:
@@ -108,49 +171,93 @@ def live(connection: sa.Connection, app: str, environment: str, *, whole: bool =
 
     `whole`: of those alone that put the app everywhere in it, and not another task or some hosts.
     """
-    only = (deploys.c.task == "deploy", deploys.c.hosts == "") if whole else ()
+    only = _WHOLE if whole else ()
+    query = sa.select(*COLUMNS).where(_in(app, environment), *_LIVE, *only).order_by(*_LAST).limit(1)
+    row = connection.execute(query).one_or_none()
+    return deploy_of(row) if row is not None else None
+
+
+def live_in(connection: sa.Connection, places: Sequence[Place]) -> dict[Place, Deploy]:
+    """What is live in each of those places where anything is."""
+    found = _of_each(connection, _LIVE_OF_EACH, places, limit=1)
+    return {(deploy.app, deploy.environment): deploy for deploy in found}
+
+
+def successes(connection: sa.Connection, app: str, environment: str, *, limit: int) -> list[Deploy]:
+    """What put the app everywhere in an environment and succeeded, the newest first."""
+    query = sa.select(*COLUMNS).where(_in(app, environment), _SUCCESS, *_WHOLE).order_by(*_LAST).limit(limit)
+    return [deploy_of(row) for row in connection.execute(query)]
+
+
+def by_rule(connection: sa.Connection, app: str, environment: str, *, ref: str, limit: int) -> list[Deploy]:
+    """What rules asked for there because of that branch, the newest commit first."""
+    query = (
+        sa.select(*COLUMNS)
+        .where(_in(app, environment), *_named(ref), deploys.c.cause.in_(BY_BRANCH))
+        .order_by(deploys.c.number.desc())
+        .limit(limit)
+    )
+    found = [deploy_of(row) for row in connection.execute(query)]
+    return sorted(found, key=lambda deploy: deploy.standing, reverse=True)
+
+
+def asked(connection: sa.Connection, app: str, environment: str, ref: str, sha: str, *, since: int) -> Deploy | None:
+    """The newest deploy of that ref and commit to the whole environment, from number `since` on."""
     query = (
         sa.select(*COLUMNS)
         .where(
-            deploys.c.app == app,
-            deploys.c.environment == environment,
-            deploys.c.state == sa.literal_column(f"'{states.SUCCESS}'"),
-            deploys.c.inactive_at.is_(None),
-            *only,
+            _in(app, environment),
+            *_named(ref),
+            deploys.c.number >= since,
+            deploys.c.sha == sha,
+            deploys.c.task == "deploy",
+            deploys.c.hosts == "",
         )
-        .order_by(deploys.c.finished_at.desc(), deploys.c.number.desc())
+        .order_by(deploys.c.number.desc())
         .limit(1)
     )
     row = connection.execute(query).one_or_none()
     return deploy_of(row) if row is not None else None
 
 
-def successes(connection: sa.Connection, app: str, environment: str, *, limit: int) -> list[Deploy]:
-    """What put the app everywhere in an environment and succeeded, the newest first."""
-    query = (
-        sa.select(*COLUMNS)
-        .where(
-            deploys.c.app == app,
-            deploys.c.environment == environment,
-            deploys.c.state == sa.literal_column(f"'{states.SUCCESS}'"),
-            deploys.c.task == "deploy",
-            deploys.c.hosts == "",
-        )
-        .order_by(deploys.c.finished_at.desc(), deploys.c.number.desc())
-        .limit(limit)
+def expired(connection: sa.Connection, repository: str, sha: str, *, cause: str) -> list[Deploy]:
+    """Deploys of a commit that were asked for because of `cause` and given up since they waited too long."""
+    query = sa.select(*COLUMNS).where(
+        deploys.c.sha == sha,
+        deploys.c.cause == cause,
+        deploys.c.state == sa.literal_column(f"'{states.EXPIRED}'"),
+        sa.func.lower(deploys.c.repository) == repository.lower(),
     )
     return [deploy_of(row) for row in connection.execute(query)]
 
 
-def under_way(connection: sa.Connection, app: str, environment: str, *, since: datetime) -> list[Deploy]:
-    """Deploys to an environment that were asked for after `since` and not over; oldest first, at most 50."""
-    query = sa.select(*COLUMNS).where(
-        deploys.c.app == app,
-        deploys.c.environment == environment,
-        deploys.c.finished_at.is_(None),
-        deploys.c.asked_at > since,
-    )
-    return [deploy_of(row) for row in connection.execute(query.order_by(deploys.c.number).limit(50))]
+def under_way(connection: sa.Connection, places: Sequence[Place], *, since: datetime) -> dict[Place, list[Deploy]]:
+    """Deploys to each of those places that were asked for after `since` and are not over; by number, at most 50."""
+    return _by_place(places, reversed(_of_each(connection, _OPEN_OF_EACH, places, limit=50, since=since)))
+
+
+def _of_each(
+    connection: sa.Connection, statements: Mapping[str, sa.TextualSelect], places: Sequence[Place], **values: Any
+) -> list[Deploy]:
+    """What is found in each of those places, the newest first."""
+    values["places"] = msgspec.json.encode(places).decode()
+    rows = connection.execute(statements[connection.dialect.name], values)
+    return sorted(map(deploy_of, rows), key=lambda deploy: deploy.number, reverse=True)
+
+
+def _by_place(places: Sequence[Place], found: Iterable[Deploy]) -> dict[Place, list[Deploy]]:
+    sorted_out: dict[Place, list[Deploy]] = {place: [] for place in places}
+    for deploy in found:
+        sorted_out[deploy.app, deploy.environment].append(deploy)
+    return sorted_out
+
+
+def _named(ref: str) -> tuple[sa.ColumnElement[bool], ...]:
+    return ref_start == ref[:REF_START], deploys.c.ref == ref
+
+
+def _in(app: str, environment: str) -> sa.ColumnElement[bool]:
+    return sa.and_(deploys.c.app == app, deploys.c.environment == environment)
 
 
 def add_step(connection: sa.Connection, number: int, kind: str, key: str, at: datetime, **values: Any) -> bool:
@@ -237,6 +344,12 @@ def _card(deploy: Deploy, room: str | None = None) -> sa.ColumnElement[bool]:
 def fact(connection: sa.Connection, name: str) -> Any | None:
     """What was remembered under that name, or None."""
     return connection.execute(sa.select(facts.c.value).where(facts.c.name == name)).scalar_one_or_none()
+
+
+def fact_at(connection: sa.Connection, name: str) -> tuple[Any, datetime] | None:
+    """What was remembered under that name and when, or None."""
+    row = connection.execute(sa.select(facts.c.value, facts.c.at).where(facts.c.name == name)).one_or_none()
+    return (row.value, row.at) if row is not None else None
 
 
 def facts_like(connection: sa.Connection, prefix: str) -> dict[str, tuple[Any, datetime]]:

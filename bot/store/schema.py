@@ -115,6 +115,7 @@ deploys = sa.Table(
     sa.Column("login", sa.String(100), nullable=False, server_default=""),  # of whoever a rule asked for
     sa.Column("pull", sa.BigInteger),  # the pull request that led to it
     sa.Column("author", sa.String(100), nullable=False, server_default=""),  # of that pull request
+    sa.Column("rank", sa.Float),  # among the deploys of its branch, where that is not by number
     sa.Column("cause", sa.String(16), nullable=False, server_default=""),  # retry | push | …
     sa.Column("of", sa.BigInteger),  # the deploy that led to it
     sa.Column("undone_by", sa.BigInteger),  # the rollback that took it back
@@ -125,18 +126,25 @@ deploys = sa.Table(
     sa.UniqueConstraint("repository", "deployment_id"),
     sa.Index("ix_deploys_place", "app", "environment", "number"),
     sa.Index("ix_deploys_app", "app", "number"),
+    sa.Index("ix_deploys_sha", "app", "sha"),
     sqlite_autoincrement=True,
 )
-_live = deploys.c.state == "success"
-sa.Index(
-    "ix_deploys_live",
-    deploys.c.app,
-    deploys.c.environment,
-    deploys.c.finished_at,
-    sqlite_where=_live,
-    postgresql_where=_live,
+# Of a ref's beginning, since PostgreSQL has no room in an index for a name of thousands of letters. SQLite knows the
+# expression again only where it stands in a query as it stands here.
+REF_START = 100
+ref_start: sa.ColumnElement[str] = sa.func.substr(
+    deploys.c.ref, sa.literal_column("1"), sa.literal_column(f"{REF_START}")
 )
+sa.Index("ix_deploys_ref", deploys.c.app, ref_start, deploys.c.number)
+sa.Index("ix_deploys_place_ref", deploys.c.app, deploys.c.environment, ref_start, deploys.c.number)
 
+# Each holds just those rows that are looked for by it, since what succeeded or ended grows without end.
+_place = (deploys.c.app, deploys.c.environment)
+_newest = (*_place, deploys.c.finished_at, deploys.c.number)
+_live = sa.and_(deploys.c.state == "success", deploys.c.inactive_at.is_(None))
+sa.Index("ix_deploys_live", *_newest, sqlite_where=_live, postgresql_where=_live)
+_whole = sa.and_(deploys.c.state == "success", deploys.c.task == "deploy", deploys.c.hosts == "")
+sa.Index("ix_deploys_whole", *_newest, sqlite_where=_whole, postgresql_where=_whole)
 _preview = deploys.c.preview.is_not(None)
 sa.Index(
     "ix_deploys_preview",
@@ -147,10 +155,12 @@ sa.Index(
 )
 
 _open = deploys.c.finished_at.is_(None)
-sa.Index("ix_deploys_open", deploys.c.app, deploys.c.number, sqlite_where=_open, postgresql_where=_open)
-
+sa.Index("ix_deploys_open", *_place, deploys.c.asked_at, sqlite_where=_open, postgresql_where=_open)
 _held = deploys.c.state == "held"
-sa.Index("ix_deploys_held", deploys.c.app, deploys.c.environment, sqlite_where=_held, postgresql_where=_held)
+sa.Index("ix_deploys_held", *_place, sqlite_where=_held, postgresql_where=_held)
+_expired = deploys.c.state == "expired"
+sa.Index("ix_deploys_expired", deploys.c.sha, sqlite_where=_expired, postgresql_where=_expired)
+sa.Index("ix_deploys_held_sha", deploys.c.sha, sqlite_where=_held, postgresql_where=_held)
 
 # A row for each environment that was ever decided about: whoever decides there holds it, so that a lock, a vote
 # and a deploy of the same moment come one after another.
@@ -159,6 +169,35 @@ places = sa.Table(
     metadata,
     sa.Column("app", sa.String(255), primary_key=True),
     sa.Column("environment", sa.String(255), primary_key=True),
+)
+
+# The branches that rules look at, and where a push last set each.
+branches = sa.Table(
+    "branches",
+    metadata,
+    sa.Column("id", Serial, primary_key=True),
+    sa.Column("repository", sa.String(255), nullable=False),  # in lower case
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("heard_sha", sa.String(64), nullable=False),
+    sa.Column("heard_at", Moment, nullable=False),
+    sa.UniqueConstraint("repository", "name"),
+    sqlite_autoincrement=True,
+)
+
+# Pushes and merges that no rule has looked at yet.
+moves = sa.Table(
+    "moves",
+    metadata,
+    sa.Column("id", Serial, primary_key=True),
+    sa.Column("branch", sa.BigInteger, sa.ForeignKey("branches.id"), nullable=False),
+    sa.Column("sha", sa.String(64), nullable=False),
+    sa.Column("merged", sa.Boolean, nullable=False),
+    sa.Column("login", sa.String(100), nullable=False),
+    sa.Column("pull", sa.BigInteger),
+    sa.Column("author", sa.String(100), nullable=False),
+    sa.Column("at", Moment, nullable=False),
+    sa.UniqueConstraint("branch", "sha", "merged"),
+    sqlite_autoincrement=True,
 )
 
 # Who agreed to what, and what the config asked for then. Rows are added and never changed.
@@ -199,6 +238,8 @@ locks = sa.Table(
     sa.UniqueConstraint("scope"),
     sqlite_autoincrement=True,
 )
+_locked = locks.c.scope.is_not(None)
+sa.Index("ix_locks_holding", locks.c.id, sqlite_where=_locked, postgresql_where=_locked)
 
 # Freezes that people made; those of the config are in the config.
 freezes = sa.Table(
@@ -220,6 +261,8 @@ freezes = sa.Table(
     sa.UniqueConstraint("scope"),
     sqlite_autoincrement=True,
 )
+_frozen = freezes.c.scope.is_not(None)
+sa.Index("ix_freezes_holding", freezes.c.id, sqlite_where=_frozen, postgresql_where=_frozen)
 
 # Who is who at GitHub, as `login` found out.
 logins = sa.Table(
@@ -248,6 +291,88 @@ timeline = sa.Table(
     sa.UniqueConstraint("deploy", "kind", "key"),
     sa.Index("ix_timeline_deploy", "deploy", "id"),
     sqlite_autoincrement=True,
+)
+
+# Deployments that a provider of ours carries out: claimed like jobs, and each attempt by one process at a time.
+runs = sa.Table(
+    "runs",
+    metadata,
+    sa.Column("id", Serial, primary_key=True),
+    sa.Column("deploy", sa.BigInteger, sa.ForeignKey("deploys.number"), nullable=False),
+    sa.Column("app", sa.String(255), nullable=False),
+    sa.Column("environment", sa.String(255), nullable=False),
+    sa.Column("repository", sa.String(255), nullable=False),
+    sa.Column("deployment_id", sa.BigInteger, nullable=False),
+    sa.Column("creator", sa.Text, nullable=False),
+    sa.Column("payload", sa.JSON, nullable=False),  # the deployment's
+    sa.Column("state", sa.String(16), nullable=False),  # ready | running | done
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("run_at", Moment, nullable=False),
+    sa.Column("deadline_at", Moment, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("claimed_by", sa.String(64)),
+    sa.Column("lease_until", Moment),
+    sa.Column("begun", sa.Boolean, nullable=False),  # a provider was told to do it; before that, nothing has happened
+    sa.Column("cancelled", sa.Boolean, nullable=False),
+    sa.Column("remembered", sa.JSON, nullable=False),  # what the provider left for a later attempt
+    sa.Column("log", sa.String(64), nullable=False),
+    sa.Column("log_url", sa.Text, nullable=False),
+    sa.Column("environment_url", sa.Text, nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False),  # the state it ended with; handed_over | cancelled
+    sa.Column("finished_at", Moment),
+    sa.UniqueConstraint("repository", "deployment_id"),
+    sa.Index("ix_runs_deploy", "deploy"),
+    sqlite_autoincrement=True,
+)
+_run_ready = runs.c.state == "ready"
+_run_running = runs.c.state == "running"
+sa.Index("ix_runs_due", runs.c.run_at, runs.c.id, sqlite_where=_run_ready, postgresql_where=_run_ready)
+sa.Index(  # two at once in one environment would undo each other
+    "uq_runs_place",
+    runs.c.app,
+    runs.c.environment,
+    unique=True,
+    sqlite_where=_run_running,
+    postgresql_where=_run_running,
+)
+
+# Deployment statuses that a run still has to write at GitHub, and those that it wrote.
+reports = sa.Table(
+    "reports",
+    metadata,
+    sa.Column("id", Serial, primary_key=True),
+    sa.Column("run", sa.BigInteger, sa.ForeignKey("runs.id"), nullable=False),
+    sa.Column("state", sa.String(32), nullable=False),
+    sa.Column("description", sa.Text, nullable=False),
+    sa.Column("log_url", sa.Text, nullable=False),
+    sa.Column("environment_url", sa.Text, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("tried_at", Moment),  # when GitHub was first asked for it; it may have heard
+    sa.Column("settled_at", Moment),
+    sa.Column("status_id", sa.BigInteger),  # GitHub's; none where a later one stood for it, or GitHub refused
+    sa.Index("ix_reports_run", "run", "id"),
+    sqlite_autoincrement=True,
+)
+
+# What a run says while it works. Who has the id may read it, so it can't be guessed.
+logs = sa.Table(
+    "logs",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("deploy", sa.BigInteger, sa.ForeignKey("deploys.number"), nullable=False),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("chunks", sa.Integer, nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),  # characters
+    sa.Column("ended_at", Moment),
+    sa.Index("ix_logs_at", "at"),
+)
+log_chunks = sa.Table(
+    "log_chunks",
+    metadata,
+    sa.Column("log", sa.String(64), sa.ForeignKey("logs.id"), primary_key=True),
+    sa.Column("seq", sa.Integer, primary_key=True),  # from 1, without gaps
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("at", Moment, nullable=False),
 )
 
 # The one message a deploy has in each room that shows it.
@@ -297,6 +422,34 @@ previews = sa.Table(
 UNSETTLED, THERE = sa.text("due OR doubts > 0"), sa.text("NOT gone")
 sa.Index("ix_previews_unsettled", previews.c.id, sqlite_where=UNSETTLED, postgresql_where=UNSETTLED)
 sa.Index("ix_previews_there", previews.c.app, sqlite_where=THERE, postgresql_where=THERE)
+# The rooms that asked to hear of an app; those of the config are in the config.
+subscriptions = sa.Table(
+    "subscriptions",
+    metadata,
+    sa.Column("room", sa.String(64), primary_key=True),
+    sa.Column("app", sa.String(255), primary_key=True),
+    sa.Column("environment", sa.String(255), primary_key=True),  # '': every one
+    sa.Column("states", sa.JSON, nullable=False),  # []: every one
+    sa.Column("user_id", sa.String(64), nullable=False),
+    sa.Column("at", Moment, nullable=False),
+    sa.Index("ix_subscriptions_app", "app"),
+)
+
+# What repositories say of their apps, in the file that an app's `config` points to.
+repository_configs = sa.Table(
+    "repository_configs",
+    metadata,
+    sa.Column("app", sa.String(255), primary_key=True),
+    sa.Column("repository", sa.String(255), nullable=False),
+    sa.Column("path", sa.String(255), nullable=False),
+    sa.Column("text", sa.Text),  # of the last good one
+    sa.Column("sha", sa.String(64), nullable=False),  # the commit that it was first read at
+    sa.Column("blob", sa.String(64), nullable=False),  # git's name for that text
+    sa.Column("broken_sha", sa.String(64), nullable=False),
+    sa.Column("broken_blob", sa.String(64)),  # of the newest one while it is broken; '' when it is gone
+    sa.Column("faults", sa.JSON, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),  # grows with every change
+)
 
 # Small facts by name, e.g. which repository's past was read.
 facts = sa.Table(
@@ -305,4 +458,5 @@ facts = sa.Table(
     sa.Column("name", sa.String(255), primary_key=True),
     sa.Column("value", sa.JSON, nullable=False),
     sa.Column("at", Moment, nullable=False),
+    sa.Index("ix_facts_at", "at"),
 )

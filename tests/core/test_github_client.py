@@ -22,6 +22,7 @@ from bot.deploys.errors import (
     Unavailable,
     UnknownRef,
 )
+from bot.deploys.ports import RepositoryFile
 from bot.github.asking import app_tokens, given_token
 from bot.github.client import GitHubClient
 from bot.playground.github import SimulatedGitHub
@@ -439,3 +440,27 @@ def test_codes_and_tokens_are_in_no_error(app: GitHubClient, github: SimulatedGi
         assert device not in f"{error!r} {error}"
         assert token not in f"{error!r} {error}"
         error = error.__cause__ or error.__context__
+
+
+def test_a_file_and_what_is_none(client: GitHubClient, github: SimulatedGitHub) -> None:
+    sha = github.push(
+        "acme/web", "main", "Write", files={"a b/ü.yml": "é: 1".encode(), "raw": b"\xff", "big": b"x" * 65537}
+    )
+    file = client.read_file("acme/web", "a b/ü.yml", sha)
+    assert file is not None
+    assert (file.text, file.lack, len(file.sha)) == ("é: 1", "", 40)
+    lacks = {path: client.read_file("acme/web", path, sha) for path in ("raw", "big", "a b")}
+    assert {path: file and (file.text, file.lack) for path, file in lacks.items()} == {
+        "raw": (None, "text"),
+        "big": (None, "large"),
+        "a b": (None, "kind"),
+    }
+    assert client.read_file("acme/web", "nowhere.yml", sha) is None
+    # https://docs.github.com/en/rest/repos/contents#get-repository-content: of over 100 MB there are no contents
+    errors = [{"resource": "Blob", "field": "data", "code": "too_large"}]
+    body = {"message": "This API returns blobs up to 100 MB in size.", "errors": errors}
+    github.fail("GET", "/repos/acme/web/contents/.*", status=403, body=body)
+    assert client.read_file("acme/web", "big", sha) == RepositoryFile("", None, "large")
+    github.fail("GET", "/repos/acme/web/contents/.*", status=403, body={"message": "Resource not accessible"})
+    with pytest.raises(NotAllowedByGitHub):
+        client.read_file("acme/web", "big", sha)

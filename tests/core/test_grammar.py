@@ -390,6 +390,8 @@ unlock [ENV on] APP [in ENV] | unlock all
 locks
 freeze [APP] [in ENV] [until TIME] [because REASON]
 unfreeze [APP] [in ENV]
+subscribe APP [in ENV] [on STATE,…]
+unsubscribe APP [in ENV]
 login
 logout
 whoami

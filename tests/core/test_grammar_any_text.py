@@ -119,6 +119,8 @@ OTHERS = st.one_of(
     st.builds(Command, st.just("unfreeze"), environment=OPTIONAL),
     st.builds(Command, st.just("promote"), TARGET, WORD, origin=WORD),
     st.builds(Command, st.just("rollback"), TARGET, OPTIONAL, ref=OPTIONAL, reason=REASON),
+    st.builds(Command, st.just("subscribe"), TARGET, OPTIONAL, states=st.lists(WORD, max_size=3).map(" ".join)),
+    st.builds(Command, st.just("unsubscribe"), TARGET, OPTIONAL),
     st.sampled_from([Command(name) for name in ("apps", "status", "locks", "login", "logout", "whoami")]),
     st.just(Command("unlock", everything=True)),
 )

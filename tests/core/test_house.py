@@ -23,7 +23,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("bot.store",),
     ("bot.service", "bot.reader"),
     ("bot.slack", "bot.github", "bot.providers"),
-    ("bot.worker", "bot.scheduler", "bot.app", "bot.server", "bot.check"),
+    ("bot.worker", "bot.runner", "bot.reporter", "bot.scheduler", "bot.app", "bot.server", "bot.check"),
     ("bot.playground",),
     ("bot.__main__",),
 ]
@@ -138,7 +138,10 @@ def test_production_does_not_know_the_simulators() -> None:
         ("slack_bolt", ("bot.slack",)),
         ("apscheduler", ("bot.scheduler", "bot.deploys")),  # the ground for its CronTrigger, which holds no state
         ("alembic", ("bot.store.migrations",)),
-        ("sqlalchemy", ("bot.store", "bot.service", "bot.worker", "bot.check", "bot.slack.outbox")),
+        (
+            "sqlalchemy",
+            ("bot.store", "bot.service", "bot.worker", "bot.runner", "bot.reporter", "bot.check", "bot.slack.outbox"),
+        ),
         ("prometheus_client", ("bot.metrics",)),
         ("uvicorn", ("bot.server",)),
         ("pydantic_settings", ("bot.settings",)),

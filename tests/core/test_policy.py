@@ -113,6 +113,7 @@ ROWS: list[tuple[str, Changes, tuple[str, str], tuple[str, str]]] = [
     ("room", {"rooms": ["C0REL", "C0RAN"]}, (R, "elsewhere"), (P, "open")),
     ("permission", {}, (P, "anyone"), (P, "anyone")),
     ("permission", {"standing": Answer(True, "listed")}, (P, "listed"), (P, "listed")),
+    ("permission", {"standing": Answer(True, "rule")}, (P, "rule"), (P, "rule")),
     ("permission", {"standing": Answer(True, "level", {})}, (P, "level"), (P, "level")),
     (
         "permission",
@@ -141,6 +142,7 @@ ROWS: list[tuple[str, Changes, tuple[str, str], tuple[str, str]]] = [
     ),
     ("lock", {}, (P, "none"), (P, "none")),
     ("lock", {"locks": [lock("U0ANA")]}, (P, "own"), (P, "own")),
+    ("lock", {"locks": [lock("U0ANA")], "automatic": True}, (R, "held"), (W, "held")),
     ("lock", {"locks": [lock()]}, (R, "held"), (W, "held")),
     ("lock", {"locks": [lock("U0ANA"), lock(expires_at=NOW + timedelta(hours=1))]}, (R, "held"), (W, "held")),
     ("lock", {"locks": [lock()], "env": {"when_locked": "wait"}}, (W, "held"), (W, "held")),
@@ -166,6 +168,9 @@ ROWS: list[tuple[str, Changes, tuple[str, str], tuple[str, str]]] = [
     ("checks", {"checks": RED, "env": {"when_red": "refuse"}}, (R, "red"), (W, "red")),
     ("checks", {"env": {"required_contexts": ["ci/build", EVIL[:50]]}}, (W, "red"), (W, "red")),
     ("checks", {"checks": Checks([Check("lint", "skipped")])}, (W, "red"), (W, "red")),
+    ("checks", {"some_check": True}, (W, "unreported"), (W, "unreported")),
+    ("checks", {"some_check": True, "checks": Checks([Check("lint", "success")])}, (P, "green"), (P, "green")),
+    ("checks", {"some_check": True, "env": {"required_contexts": ["lint"]}}, (W, "red"), (W, "red")),
     ("checks", unread(NotAllowedByGitHub("acme/web", "Checks: read", EVIL)), (W, "unknown"), (W, "unknown")),
     (
         "checks",

@@ -211,3 +211,23 @@ def test_a_deployment_made_elsewhere_is_carried_on_in_the_apps_room(make_world: 
     world.github.create_deployment("acme/web", "topic", environment="staging", creator="ben-gh")
     world.report("success")
     assert "*web* to *canary* · `topic`" in cards(world)[0]
+
+
+def test_a_card_that_is_live_carries_it_on(world: World) -> None:
+    world.config = GUARDED
+    world.restart()
+    ship(world, "web/topic to staging")
+    assert cards(world)[0].splitlines()[-1] == "[Promote to production] [Lock staging]"
+    click(world, 0, "deploy_promote", person="U0CAL")
+    sha = world.github.head("acme/web", "topic")
+    assert cards(world)[1].splitlines()[0].endswith(f"`topic` at {sha[:7]} · #2 for @cal")
+    assert ":arrow_upper_right: Carries #1 on" in cards(world)[1]
+    world.advance(minutes=1)
+    assert writes(world)[1:] == []
+    world.say("U0ANA", "/deploy promote web from staging to production")
+    assert "Just that is waiting already: #2" in newest(world)
+    assert cards(world)[0].splitlines()[-1] == "[Lock staging]"
+
+    ship(world, "web/main to staging")
+    click(world, 0, "deploy_promote", person="U0CAL")  # somebody's Slack still shows the old card
+    assert newest(world) == ":no_entry: #1 is not live any more, #3 is. Promote that one from its card."

@@ -8,9 +8,10 @@ from pathlib import Path
 from bot.deploys import states
 from bot.github.payloads import EVENTS
 from bot.github.webhooks import KIND
-from bot.service.core import CARD, CHANGE, CREATE, DECIDE, GONE, LOCK_TIMER, PAST, PREVIEW, STOP, TELL, WATCH
+from bot.service.core import CARD, CHANGE, CREATE, DECIDE, FILE, GONE, LOCK_TIMER, PAST, PREVIEW, STOP, TELL, WATCH
 from bot.service.linking import LOGIN
 from bot.slack.listeners import CLICK, COMMAND, EVENT
+from bot.store.runs import REPORT
 from bot.store.schema import metadata
 
 ROOT = Path(__file__).parents[2]
@@ -52,7 +53,7 @@ def test_the_kinds_of_jobs_are_those_there_are() -> None:
         line for line in section.splitlines() if line.startswith(("- **Inbox", "- **Outbox", "- **Work", "- **Timers"))
     ]
     named = set(re.findall(r"`([a-z_.]+)`", " ".join(lines))) - {"delivery", "subject"}
-    inside = {CARD, TELL, CREATE, CHANGE, STOP, PAST, LOGIN, DECIDE, WATCH, LOCK_TIMER, PREVIEW, GONE}
+    inside = {CARD, TELL, CREATE, CHANGE, STOP, PAST, FILE, LOGIN, DECIDE, WATCH, LOCK_TIMER, REPORT, PREVIEW, GONE}
     kinds = {COMMAND, CLICK, EVENT, *inside} | {KIND + event for event in EVENTS}
     assert named <= kinds
     assert {COMMAND, CLICK, EVENT, *inside} <= named

@@ -260,3 +260,21 @@ def test_a_github_app_that_github_does_not_know(
     world = make_world(config=SMALL, github_token=None, github_app_id=78, github_app_private_key=keys[0])
     (fault,) = fails(look(world, 1))
     assert fault.startswith("GITHUB_APP_ID, GITHUB_APP_PRIVATE_KEY: GitHub refuses it as wrong, expired or revoked")
+
+
+def test_the_file_of_an_app(small: World, look: Look) -> None:
+    """Each fault with its line, whether or not a bot is there that has told it; once, however many apps have it."""
+    config = SMALL.replace("    rooms:", "    config: .github/shipbot.yml\n    rooms:")
+    end = "(on main; until it is mended its last good state holds)"
+    file = "acme/web:.github/shipbot.yml"
+    assert fails(look(small, 1, config)) == [
+        f"{file}: is not there: add it, or take `config` out of the bot's own config {end}"
+    ]
+    small.github.add_file("acme/web", ".github/shipbot.yml", "default_ref: main\nrooms: [C0RAN]\nenv: {}")
+    two = config + "  web2:" + config.split("  web:")[1]
+    assert fails(look(small, 1, two)) == [
+        f"{file}: line 2: rooms: only the bot's own config can set that {end}",
+        f"{file}: line 3: env: no such key; did you mean environments? {end}",
+    ]
+    small.github.add_file("acme/web", ".github/shipbot.yml", "default_ref: main")
+    assert fails(look(small, 0, config)) == []

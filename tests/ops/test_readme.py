@@ -11,8 +11,10 @@ import pytest
 import yaml
 
 from bot.check.github import EVENT_NAMES, NEEDED_EVENTS
-from bot.deploys.config import Config
-from bot.deploys.config_file import read_config
+from bot.deploys.config import App, Config, Environment
+from bot.deploys.config_file import ConfigError, read_config
+from bot.deploys.ports import RepositoryFile
+from bot.deploys.repository_file import APP_KEYS, ENVIRONMENT_KEYS, filled_in
 from bot.metrics import Metrics
 from bot.settings import Settings
 from bot.slack.grammar import FORMS, parse
@@ -101,6 +103,11 @@ def test_the_config_table_has_every_key() -> None:
         assert words
 
 
+def test_the_table_of_the_repository_file_has_every_key() -> None:
+    rows = {where: re.findall(r"`(\w+)`", keys) for where, keys in table("A file in the repository")}
+    assert rows == {"the app": sorted(APP_KEYS), "its environments": sorted(ENVIRONMENT_KEYS)}
+
+
 def test_the_environment_table_has_every_variable() -> None:
     rows = table("Environment")
     assert sorted(unquoted(name).lower() for name, _, _ in rows) == sorted(Settings.model_fields)
@@ -137,7 +144,12 @@ def test_the_yaml_is_what_it_says_it_is(text: str) -> None:
         states = re.findall(r"-f state=(\w+)", text)
         assert states == ["in_progress", "success", "failure"]
     else:
-        assert read_config(text).apps
+        try:
+            assert read_config(text).apps
+        except ConfigError:
+            environments = {"staging": Environment(), "production": Environment()}
+            app = App(repository="acme/web", environments=environments)
+            assert filled_in(app, RepositoryFile("", text)).payload == {"team": "shop"}
 
 
 def test_the_payload_is_the_one_that_is_sent(world: World) -> None:

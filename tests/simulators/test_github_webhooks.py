@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from bot.deploys.events import ChecksChanged
+from bot.deploys.events import ChecksChanged, Pushed
 from bot.github.payloads import Malformed, essence, parse_webhook
 from bot.playground.github import SimulatedGitHub
 from bot.playground.serving import Served
@@ -180,16 +180,54 @@ def test_the_bot_reads_of_every_report_only_which_commit_it_is_about(github, rec
             assert parse_webhook(one.event, body) == ChecksChanged("acme/web", sha)
 
 
+def test_what_the_bot_reads_of_a_push(github, receiver):
+    github.add_hook("acme/web", receiver.url, secret=SECRET)
+    del github.pending[:]
+    sha = github.push("acme/web", "topic", "Fix it\n\n[skip deploy]", author="ana-gh", files={"a/b.yml": b"x"})
+    github.tag("acme/web", "v1/2", sha)
+    github.delete_branch("acme/web", "topic")
+    read = [parse_webhook(one.event, essence(one.event, one.body)) for one in github.pending]
+    assert read == [parse_webhook(one.event, one.body) for one in github.pending]
+    message = "Fix it\n\n[skip deploy]"
+    assert read == [
+        Pushed("acme/web", "topic", "", sha, "ana-gh", message, frozenset({"a/b.yml"})),
+        Pushed("acme/web", "", "v1/2", sha, "ana-gh", message),
+        Pushed("acme/web", "topic", "", "", "ana-gh"),
+    ]
+
+
+def test_what_the_bot_reads_of_a_pull_request(github, receiver):
+    github.push("acme/web", "topic")
+    github.add_hook("acme/web", receiver.url, secret=SECRET, events=("pull_request",))
+    del github.pending[:]
+    number = github.open_pull_request("acme/web", "topic", title="New prices", author="ana-gh", labels=("preview",))
+    merged = github.close_pull_request("acme/web", number, merged=True, by="ana-gh")
+    read = [parse_webhook(one.event, essence(one.event, one.body)) for one in github.pending]
+    assert [(event.action, event.login, event.label) for event in read] == [
+        ("opened", "ana-gh", ""),
+        ("labeled", "ana-gh", "preview"),
+        ("closed", "ana-gh", ""),
+    ]
+    opened, _, closed = (event.pull for event in read)
+    assert (opened.repository, opened.number, opened.title, opened.author) == ("acme/web", 1, "New prices", "ana-gh")
+    assert (opened.head, opened.base, opened.sha) == ("topic", "main", github.head("acme/web", "topic"))
+    assert (opened.open, opened.draft, opened.fork, opened.merged, opened.merge_sha) == (True, False, False, False, "")
+    assert (closed.open, closed.merged, closed.merge_sha, closed.merged_by) == (False, True, merged, "ana-gh")
+    assert closed.labels == {"preview"}
+
+
 @pytest.mark.parametrize(
     ("event", "body", "place"),
     [
+        ("push", {"ref": "refs/heads/main", "deleted": False, "repository": {"full_name": "acme/web"}}, "after"),
+        ("pull_request", {"action": "opened", "repository": {"full_name": "acme/web"}}, "pull_request"),
         ("status", {"repository": {"full_name": "acme/web"}}, "sha"),
         ("check_run", {"check_run": {"head_sha": 1}, "repository": {"full_name": "acme/web"}}, "$.check_run.head_sha"),
         ("check_suite", {"check_suite": {"head_sha": "a"}}, "repository"),
         ("workflow_run", {"workflow_run": None, "repository": {"full_name": "acme/web"}}, "$.workflow_run"),
     ],
 )
-def test_a_report_that_names_no_commit_is_malformed(event, body, place):
+def test_what_names_no_commit_is_malformed(event, body, place):
     with pytest.raises(Malformed, match=re.escape(place)):
         parse_webhook(event, json.dumps(body))
 

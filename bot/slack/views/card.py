@@ -40,7 +40,10 @@ from bot.slack.views.text import (
 
 APPROVE, REJECT, CANCEL, FORCE = "deploy_approve", "deploy_reject", "deploy_cancel", "deploy_force"
 RETRY, ROLLBACK = "deploy_retry", "deploy_rollback"
+PROMOTE = "deploy_promote"  # with the environment behind the number
 STEAL, RELEASE = "lock_steal", "lock_release"
+
+MOST_ONWARD = 3  # buttons to promote, of all that a card has
 
 METADATA = "shipbot_deploy"  # the event type under which a card carries its deploy's id
 
@@ -135,6 +138,7 @@ class Sight:
     `ahead` and `votes` are those of the deploy; `lock` is the one that somebody holds on just its environment;
     `replaced_by` is the deploy that has gone live there since; `way_back`: there is something to roll back to;
     `preview` is what it belongs to, `open_at` where that is to be seen.
+    `onward`: where it may go next.
     """
 
     now: datetime
@@ -145,6 +149,7 @@ class Sight:
     way_back: bool = False
     preview: Preview | None = None
     open_at: str = ""
+    onward: Sequence[str] = ()
 
 
 def card(deploy: Deploy, links: Links, sight: Sight, detour: str = "") -> Message:
@@ -331,6 +336,9 @@ def _buttons(deploy: Deploy, sight: Sight, findings: Sequence[Finding]) -> list[
         buttons.append(button(RETRY, "Retry", number))
     if sight.preview is not None:
         return buttons  # it is for one branch alone, and goes with it
+    if _is_live(deploy, sight):
+        for place in sight.onward[:MOST_ONWARD]:
+            buttons.append(button(PROMOTE, f"Promote to {flat(place, 40)}", f"{number} {place}", style="primary"))
     if (
         sight.way_back
         and deploy.undone_by is None

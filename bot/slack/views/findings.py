@@ -203,7 +203,7 @@ def _sign(finding: Finding) -> str:
 
 # One function for each gate. What merely stands open is said in one breath with the others.
 
-_QUIET = frozenset({"none", "free", "open", "anyone", "listed", "own", "level", ""})
+_QUIET = frozenset({"none", "free", "open", "anyone", "listed", "own", "level", "rule", ""})
 
 
 def _room(finding: Finding) -> str:
@@ -242,6 +242,8 @@ def _checks(finding: Finding) -> str:
     if finding.code == "unknown":
         problem = Problem.from_json(finding.facts["problem"])
         return "Checks: not known" + (f", since {why_unknown(problem)}" if problem else "")
+    if finding.code == "unreported":
+        return "Checks: none has reported yet"
     checks = finding.facts["checks"]
     green = [_check(item) for item in checks if item[1] == "success"]
     others = [f"{_check(item)} is {_state(item[1])}" for item in checks if item[1] != "success"]

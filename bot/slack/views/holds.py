@@ -8,6 +8,7 @@ from typing import Any
 
 from bot.deploys.model import Asker, Freezing, Lock, Login, Person, Problem
 from bot.service.locking import Taken
+from bot.slack.views import repository_configs
 from bot.slack.views.card import RELEASE, STEAL
 from bot.slack.views.problems import explain
 from bot.slack.views.text import (
@@ -153,7 +154,7 @@ def whoami(who: Person) -> Message:
 
 
 def told(what: str, facts: Mapping[str, Any]) -> Message:
-    """Word for one person, in the conversation with the bot."""
+    """Word for one person, in the conversation with the bot, or for a room."""
     return _say(_TOLD[what](facts))
 
 
@@ -204,4 +205,5 @@ _TOLD = {
     "lock_reminder": _reminder,
     "linked": _linked,
     "problem": _problem,
+    **repository_configs.TOLD,
 }

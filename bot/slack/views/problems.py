@@ -11,6 +11,7 @@ from bot.deploys.errors import PersonError, TryLater, problem_of
 from bot.deploys.model import Problem, short
 from bot.deploys.policy import REFUSED, WAITING, Finding
 from bot.slack.views.findings import ended, locked, refusal, said, standing
+from bot.slack.views.subscriptions import ERRORS
 from bot.slack.views.text import (
     capital,
     clock_time,
@@ -276,7 +277,8 @@ _OVER = {
 
 
 def _superseded(facts: Facts) -> str:
-    return f"#{facts['number']} with the newer {code(short(facts['sha']))} took its place. Nothing was deployed."
+    sha = code(short(facts["sha"]))
+    return f"Its branch is at {sha} now, which #{facts['number']} deploys. Nothing of this one was deployed."
 
 
 def _not_waiting(facts: Facts) -> str:
@@ -381,6 +383,10 @@ def _not_retriable(facts: Facts) -> str:
     )
 
 
+def _not_live(facts: Facts) -> str:
+    return f"#{facts['number']} is not live any more, #{facts['live']} is. Promote that one from its card."
+
+
 def _nothing_before(facts: Facts) -> str:
     app, place = facts["app"], facts["environment"]
     return (
@@ -410,6 +416,7 @@ _WORDS: dict[str, Callable[[Facts], str]] = {
     "LookupFailed": _lookup_failed,
     "RequestRefused": _refused,
     "NotRetriable": _not_retriable,
+    "NotLive": _not_live,
     "NothingBefore": _nothing_before,
     "NotAllowed": _not_allowed_by_gates,
     "AlreadyAsked": _already_asked,
@@ -424,6 +431,7 @@ _WORDS: dict[str, Callable[[Facts], str]] = {
     "AlreadyFrozen": _already_frozen,
     "NotFrozen": _not_frozen,
     "UnknownTime": _unknown_time,
+    **ERRORS,
     "TooLate": _too_late,
     "AskedTooLate": _asked_too_late,
     "Unavailable": _unavailable,

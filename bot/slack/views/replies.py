@@ -9,13 +9,15 @@ from typing import Any
 from bot.deploys import policy
 from bot.deploys.config import App
 from bot.deploys.errors import Locked, NotAllowed, PersonError, TryLater, UnknownApp
-from bot.deploys.model import Deploy, Step, Vote, short
+from bot.deploys.model import Deploy, RepositoryConfig, Step, Subscription, Vote, short
 from bot.reader import Audit, Difference, Page, Place
 from bot.service.asking import Foreseen, again
 from bot.slack.grammar import BY_NAME, FORMS, Form, ParseError, nearest_form
+from bot.slack.views import repository_configs
 from bot.slack.views.card import STEAL, emoji, short_words
 from bot.slack.views.findings import checklist, refusal, waiting_for
 from bot.slack.views.problems import cause, explain
+from bot.slack.views.subscriptions import subscription
 from bot.slack.views.text import (
     Block,
     Links,
@@ -211,8 +213,13 @@ def old_button() -> Message:
     return Message(plain(words), [section(words)])
 
 
-def apps(configured: Mapping[str, App], links: Links) -> Message:
-    """The apps and their environments."""
+def apps(
+    configured: Mapping[str, App],
+    links: Links,
+    subscribed: Sequence[Subscription] = (),
+    files: Mapping[str, RepositoryConfig] | None = None,
+) -> Message:
+    """The apps and their environments, how their files stand, and what the room is subscribed to."""
     lines = []
     for key, app in configured.items():
         places = ", ".join(
@@ -223,7 +230,10 @@ def apps(configured: Mapping[str, App], links: Links) -> Message:
         ref = f" · deploys {code(app.default_ref)}" if app.default_ref else ""
         only = f" · only from {', '.join(room(item) for item in app.rooms)}" if app.rooms else ""
         lines.append(f"{name(key)} · {repository}{ref}{only}\n     to {places}")
-    return Message(f"{count(len(lines), 'app')}: {', '.join(configured)}", paragraphs(lines))
+        lines += repository_configs.lines(app, (files or {}).get(key), links)
+        heard = [subscription(one) for one in subscribed if one.app == key]
+        lines += [f"     :bell: this room hears of {'; '.join(heard)}"] if heard else []
+    return Message(f"{count(len(configured), 'app')}: {', '.join(configured)}", paragraphs(lines))
 
 
 def where(places: Sequence[Place], links: Links, previews: Sequence[Deploy] = ()) -> Message:

@@ -18,6 +18,7 @@ URL, LINK = 3000, 1000  # characters of an address in a button (Slack's limit) a
 WHOLE = 11_000  # of a message's blocks; Slack refuses somewhere past 13,000
 # Control characters, and those that turn the direction of a line around or can't be seen.
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+_COLOUR = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")  # ECMA-48
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,17 @@ def flat(text: str, longest: int = 250) -> str:
 def code(text: str, longest: int = 100) -> str:
     """Text from outside in a code span, which it can't leave."""
     return f"`{escape(flat(text, longest).replace('`', 'ʼ')) or '?'}`"
+
+
+def output(text: str, longest: int = 2000) -> str:
+    """The end of what a program printed, as a block of code that it can't leave, without colours."""
+    lines = [seen(line).rstrip().replace("`", "ʼ") for line in _COLOUR.sub("", text).split("\n")]
+    kept = ""
+    for line in reversed([escape(line if len(line) <= 300 else line[:299] + "…") for line in lines if line.strip()]):
+        if len(kept) + len(line) + 1 > longest:
+            break
+        kept = f"{line}\n{kept}"
+    return f"```\n{kept}```" if kept else ""
 
 
 def formats(text: str) -> bool:

@@ -16,6 +16,7 @@ from bot.slack.views.text import (
     flat,
     is_address,
     link,
+    output,
     person,
     plain,
     plain_context,
@@ -25,8 +26,10 @@ from bot.slack.views.text import (
 )
 
 
-def line(deploy: Deploy, step: Step, room_id: str) -> Message | None:
+def line(deploy: Deploy, step: Step, room_id: str, printed: str = "") -> Message | None:
     """A step of the timeline as a line in the card's thread; one that ends the deploy mentions the person.
+
+    `printed` is the end of what a provider printed, for one that failed.
 
     None for what is said in the room it was asked in alone: nobody is called twice.
     """
@@ -42,6 +45,9 @@ def line(deploy: Deploy, step: Step, room_id: str) -> Message | None:
     if step.kind in ("asked", "kept", "gone"):
         text = _of_preview(deploy, step)
         return Message(plain(text), [section(text)])
+    if step.state == "not_reported":
+        told = f"GitHub does not let me write the status {code(step.description)}, so this may not be how it stands."
+        return Message(plain(f":warning: {told}"), [section(f":warning: {told}")])
     if step.kind == "merged":
         branch, commit = code(deploy.ref), code(step.actor)
         text = f":twisted_rightwards_arrows: GitHub merged the default branch into {branch}; going on with {commit}"
@@ -60,7 +66,7 @@ def line(deploy: Deploy, step: Step, room_id: str) -> Message | None:
         text = f"{mark} {code(step.state)} came in late and changes nothing{by}"
         if step.state == states.INACTIVE:
             text = f"{mark} No longer live: GitHub marks it inactive{by}"
-    elif states.is_final(step.state) and deploy.ours:
+    elif states.is_final(step.state) and deploy.ours and (deploy.user_id or deploy.user_name):
         text = f"{text} · {person(deploy.user_id, deploy.user_name)}"
     found = [link(url, label) for url, label in addresses(step.log_url, step.environment_url) if is_address(url, LINK)]
     text = " · ".join([text, *found])
@@ -69,6 +75,8 @@ def line(deploy: Deploy, step: Step, room_id: str) -> Message | None:
     if step.description:
         blocks.append(plain_context(step.description))
         sentence += f" · {escape(flat(step.description))}"
+    if shown := output(printed):
+        blocks.append(section(shown))
     return Message(sentence, blocks)
 
 

@@ -1,0 +1,34 @@
+"""Which environment variables the providers of a config need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from bot.deploys.config import Config
+from bot.deploys.integrators import find
+from bot.providers.base import Variable
+
+
+def needed(config: Config) -> Iterator[tuple[Variable, str]]:
+    """Each with the place in the config that asks for it."""
+    for name, app in config.apps.items():
+        for key, environment in app.environments.items():
+            if environment.provider is not None:
+                place = f"apps.{name}.environments.{key}.provider"
+                for variable in find(environment.provider.type).variables(environment.provider):
+                    yield variable, place
+
+
+def missing(config: Config, variables: Callable[[Iterable[str]], Mapping[str, str]]) -> list[tuple[str, str]]:
+    """Those that are required and not set, each once, with the first place that asks for it."""
+    places: dict[str, str] = {}
+    for variable, place in needed(config):
+        if variable.required:
+            places.setdefault(variable.name, place)
+    given = variables(places)
+    return [(name, place) for name, place in places.items() if name not in given]
+
+
+def secret_names(config: Config) -> list[str]:
+    """Those whose values must not be seen."""
+    return sorted({variable.name for variable, _ in needed(config) if variable.secret})
