@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -36,6 +36,7 @@ from bot.service.core import (
     PAST,
     PREVIEW,
     PROMOTE,
+    SCHEDULE_TIMER,
     STOP,
     TELL,
     WATCH,
@@ -182,6 +183,7 @@ class Bot:
             FILE: lambda job: self.service.read_file(job.json()["app"]),
             LOGIN: self._login,
             LOCK_TIMER: lambda job: self.service.lock_due(job.json()["lock"]),
+            SCHEDULE_TIMER: self._ring,
             DECIDE: self._about_deploy(self.service.decide),
             WATCH: self._about_deploy(self.service.watch),
             PROMOTE: self._promote,
@@ -228,6 +230,10 @@ class Bot:
         data = job.json()
         self.service.carry_on(data["deploy"], data["environment"])
 
+    def _ring(self, job: Job) -> None:
+        data = job.json()
+        self.service.ring(data["schedule"], datetime.fromisoformat(data["at"]))
+
     def _login(self, job: Job) -> None:
         data = job.json()
         self.service.login_due(data["user"], data["handle"], timedelta(seconds=data["every"]))
@@ -267,6 +273,7 @@ class Bot:
         with self.store.write() as connection:
             jobs.forget(connection, self.clock.now())
             logs.purge(connection, self.clock.now() - self._configured.config.logs.keep)
+        self.service.wind()
 
     def _count_state(self, app: str, environment: str, state: str) -> None:
         # Others may report any state on any environment, and each pair of labels is kept for ever.

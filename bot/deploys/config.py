@@ -7,10 +7,13 @@ guesses what its config meant is not to be trusted with production.
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import re
 from datetime import timedelta
 from functools import cached_property
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
 
 from pydantic import (
     AfterValidator,
@@ -31,9 +34,10 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from bot.deploys import integrators
+from bot.deploys.cron import Cron, parse_cron
 from bot.deploys.errors import NoDefaultEnvironment, UnknownApp, UnknownEnvironment, WrongRoom
 from bot.deploys.nearest import nearest
-from bot.deploys.times import parse_duration
+from bot.deploys.times import parse_duration, parse_zone
 from bot.deploys.windows import Window, parse_window
 
 # Words that start another command, so that `/deploy status web` can mean one thing only.
@@ -58,6 +62,7 @@ USER = r"^[UW][A-Z0-9]{2,}$"
 PREVIEW = r"^(?:[A-Za-z0-9][A-Za-z0-9._-]{0,39})?\{number\}[A-Za-z0-9._-]{0,40}$"
 WHO = r"^(?:[UWS][A-Z0-9]{2,}|@[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100})$"
 LOGIN = r"^[A-Za-z0-9](?:[A-Za-z0-9_-]{0,98}[A-Za-z0-9])?$"
+TASK = r"^[\w.:-]{1,100}$"
 
 
 def _within(path: str) -> str:
@@ -70,6 +75,14 @@ def _duration(value: Any) -> Any:
     if isinstance(value, timedelta):
         return value
     return parse_duration(str(value))
+
+
+def _zone(name: str) -> str:
+    return parse_zone(name).key
+
+
+def _cron(text: str) -> str:
+    return parse_cron(text, ZoneInfo("UTC")).text
 
 
 def _lasting(text: str, description: str) -> Any:
@@ -85,6 +98,9 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=250)]
 User = Annotated[str, StringConstraints(pattern=USER)]
 Who = Annotated[str, StringConstraints(pattern=WHO)]
 Login = Annotated[str, StringConstraints(pattern=LOGIN)]
+Task = Annotated[str, StringConstraints(pattern=TASK)]
+Zone = Annotated[Text, AfterValidator(_zone)]
+Crontab = Annotated[Text, AfterValidator(_cron)]
 Duration = Annotated[
     timedelta,
     BeforeValidator(_duration),
@@ -316,9 +332,43 @@ class App(_Strict):
             return found
         return self.previews.place if self.previews and self.previews.pull(environment) is not None else None
 
+    def shown_in(self, environment: str) -> list[str]:
+        """Where what nobody asked for in a room is shown: where the environment is announced, else the first room."""
+        announced = [item.room for item in self.announce if item.covers(environment)]
+        return announced or list(self.rooms[:1])
+
+
+class Schedule(_Strict):
+    """A deploy that is asked for again and again, at times of a calendar."""
+
+    app: Name = Field(description="what is deployed: a name under `apps`")
+    environment: Name = Field(description="one of the app's own")
+    cron: Crontab = Field(description="when, as a crontab has it: `0 9 * * mon-fri`")
+    timezone: Zone = Field(description="the zone that it is in, such as `Europe/Berlin`")
+    ref: Text | None = Field(None, description="what goes, as it is at that time; none: the app's default")
+    task: Task | None = Field(None, description="another task than to deploy it")
+    grace: Duration | None = Field(None, description="how late it may still go; none given: as in `defaults`")
+
+    @cached_property
+    def times(self) -> Cron:
+        return parse_cron(self.cron, ZoneInfo(self.timezone))
+
+    @cached_property
+    def key(self) -> str:
+        """What it is known by, for as long as it asks for the same at the same times."""
+        said = [self.app, self.environment, self.cron, self.timezone, self.ref, self.task]
+        return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:20]
+
+    @property
+    def whole_task(self) -> str:
+        """The task as deployments have it."""
+        task = (self.task or "").removeprefix("deploy:")
+        return "deploy" if task in ("", "deploy") else f"deploy:{task}"
+
 
 class Defaults(_Strict):
     environment: Name = Field("production", description="where a deploy goes that names no environment")
+    grace: Duration = _lasting("15m", "how late what was to go at some time may still go")
 
 
 class Reminders(_Strict):
@@ -342,6 +392,7 @@ class Config(_Strict):
     users: dict[User, Login] = Field({}, description="Slack id to GitHub login, where people don't use `login`")
     freezes: tuple[Freeze, ...] = Field((), description="when nothing is deployed anywhere")
     lock_reminders: Reminders = Reminders()
+    schedules: tuple[Schedule, ...] = Field((), description="what is deployed again and again, at some times")
     logs: Logs = Logs()
     apps: dict[Name, App] = Field(min_length=1)
 

@@ -19,6 +19,7 @@ from bot.deploys.config import (
     PREVIEW,
     REPOSITORY,
     ROOM,
+    TASK,
     USER,
     WHO,
     App,
@@ -134,6 +135,30 @@ def _contradictions(config: Config, lines: dict[tuple[str, ...], int]) -> Iterat
         if (first := folded.setdefault(name.casefold(), name)) != name:
             line = lines.get(("apps", name), 0)
             yield Fault(f"apps.{name}", f"differs from {first} only in case", line)
+    yield from _of_schedules(config, lines)
+
+
+def _of_schedules(config: Config, lines: dict[tuple[str, ...], int]) -> Iterator[Fault]:
+    """Each asks for something there is, and has a room that it is shown in."""
+    seen: dict[str, int] = {}
+    for number, schedule in enumerate(config.schedules):
+        place = ("schedules", str(number))
+        app = config.apps.get(schedule.app)
+        if (first := seen.setdefault(schedule.key, number)) != number:
+            yield Fault(".".join(place), f"is the same as schedules.{first}", lines.get(place, 0))
+        if app is None or schedule.environment not in app.environments:
+            inner, known = (*place, "app" if app is None else "environment"), app.environments if app else config.apps
+            name = schedule.environment if app else schedule.app
+            near = nearest(name, known)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            what = f"the app has no environment “{name}”" if app else f"there is no app “{name}”"
+            yield Fault(".".join(inner), f"{what}{hint}", lines.get(inner, 0))
+        elif not app.shown_in(schedule.environment):
+            yield Fault(
+                ".".join(place),
+                f"nobody would see it: give {schedule.app} `rooms`, or `announce` {schedule.environment} somewhere",
+                lines.get(place, 0),
+            )
 
 
 def contradictions_in(app: App, place: tuple[str, ...], lines: dict[tuple[str, ...], int]) -> Iterator[Fault]:
@@ -260,6 +285,7 @@ _PATTERNS = {
     USER: "must be the id of a Slack user, such as U0123ABCD (in their profile, under ⋮)",
     WHO: "must be a Slack user (U0123ABCD), a usergroup (S0123ABCD) or a GitHub team (@acme/release)",
     LOGIN: "must be a login at GitHub, such as octocat",
+    TASK: "must be one word of letters, digits and . : _ -, such as migrations",
 }
 
 

@@ -294,6 +294,22 @@ class UnknownTime(PersonError):
 
 
 @dataclass(eq=False)
+class TooFarAhead(PersonError):
+    """A deploy is asked for a time that is more than `days` away."""
+
+    at: datetime
+    days: int
+
+
+@dataclass(eq=False)
+class NotScheduled(PersonError):
+    """A deploy does not wait for its time. `by_config`: a schedule of the config asked for it."""
+
+    number: int
+    by_config: bool = False
+
+
+@dataclass(eq=False)
 class TooLate(PersonError):
     """A deploy was to go at `at`, and so long ago that sending it now would surprise."""
 

@@ -189,6 +189,7 @@ class Wanted:
 
     `sha`: just that commit, whatever its ref has become. `cause` and `of`: why, where another deploy led to it.
     `origin`: HUMAN or RULE. `pull` and `author`: the pull request that led to it, and the login of who wrote it.
+    `due_at`: when it is to go, None for as soon as it can.
     `rank`: see `Deploy.standing`.
     """
 
@@ -204,6 +205,7 @@ class Wanted:
     origin: str = HUMAN
     pull: int | None = None
     author: str = ""
+    due_at: datetime | None = None
     rank: float | None = None
 
 
@@ -329,6 +331,18 @@ class Deploy:
     cause: str = ""  # why, where it was no person's own idea: RETRY, PUSH, …
     of: int | None = None  # the deploy that it tries again, takes back or carries on
     undone_by: int | None = None  # the rollback that took it back
+    due_at: datetime | None = None  # when it is to go, where a time was named
+    judged_at: datetime | None = None  # when, that time having come, its gates were first judged in earnest
+
+    @property
+    def scheduled(self) -> bool:
+        """Whether it waits for its time, and its gates have not been judged in earnest."""
+        return self.state == states.HELD and self.due_at is not None and self.judged_at is None
+
+    @property
+    def begun_at(self) -> datetime:
+        """Since when it has really been wanted: since its time came, where one was named."""
+        return self.judged_at or self.asked_at
 
     @property
     def final(self) -> bool:

@@ -79,6 +79,7 @@ class World:
         self.custom_roles: dict[str, str] = {}  # an organization's own: name to the role it is built on
         self.repositories: dict[str, Repository] = {}
         self.renamed: dict[str, Repository] = {}  # former full name, in lower case
+        self.archives: dict[str, tuple[str, str, datetime]] = {}  # by their tokens: repository, commit, good until
         self.records = Records(lambda: self.url, self.app_body)
         self.token_permissions = dict(FIRST_PERMISSIONS)
         self._ids = dict(_FIRST_IDS)

@@ -45,12 +45,18 @@ class Stopped(Exception):
     """The work must end now: somebody cancelled it, its time is up, or this process stops.
 
     A provider cleans up, which may take `grace` seconds, and lets it pass: the runner reports what has to be reported.
+    `reason` is one of `cancelled`, `timed out`, `stopping` (the process) and `taken` (by another process).
     """
 
     def __init__(self, reason: str = "", grace: float = 10.0) -> None:
         super().__init__(reason)
         self.reason = reason
         self.grace = grace
+
+    @property
+    def for_good(self) -> bool:
+        """Whether no other attempt goes on with it, so that what has been begun elsewhere must be stopped there."""
+        return self.reason in ("cancelled", "timed out")
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ PROMOTE = "promote"
 BRANCH = "branch"
 DECIDE, WATCH, STOP = "decide", "watch", "stop"
 PREVIEW, GONE = "preview", "gone"
-LOCK_TIMER = "lock"
+LOCK_TIMER, SCHEDULE_TIMER = "lock", "schedule"
 TELL = "tell"
 FILE = "file"
 
@@ -94,8 +94,7 @@ class Core:
 
     def _rooms(self, app: App, environment: str) -> list[str]:
         """Where what nobody asked for in a room is shown: where the environment is announced, else the app's first."""
-        announced = [item.room for item in app.announce if item.covers(environment)]
-        return announced or list(app.rooms[:1])
+        return app.shown_in(environment)
 
     # the row
 

@@ -169,14 +169,16 @@ class Creating(Asking, Running):
             if deploy.cause == TEARDOWN:
                 return
             before = records.live(connection, deploy.app, deploy.environment)
-        if before is None or before.number >= number:
+        if before is None or before.number == number:
+            return
+        if before.number > number and (deploy.due_at is None or deploy.final):
             return
         try:
             compared = self._github.compare(deploy.repository, before.sha, deploy.sha)
         except PersonError:
             return  # the card says what GitHub refuses where it matters; this line it can do without
         except TryLater:
-            if self._clock.now() - deploy.asked_at >= GIVE_UP:
+            if self._clock.now() - deploy.begun_at >= GIVE_UP:
                 return  # some comparisons GitHub never comes to the end of
             raise
         if compared is None:
@@ -250,7 +252,7 @@ class Creating(Asking, Running):
             deploy = self._held_in_place(connection, deploy)
             if deploy.state != states.ASKED:
                 return
-            if self._clock.now() >= deploy.asked_at + environment.max_wait:  # else it would be tried without end
+            if self._clock.now() >= deploy.begun_at + environment.max_wait:  # else it would be tried without end
                 self._end(connection, deploy, states.EXPIRED, problem_of(error))
                 return
             told = {"checks": [[name, state, ""] for name, state in error.contexts]}

@@ -62,7 +62,7 @@ class Previewing(Hearing):
             step = previews.next_step(preview, config.teardown_task, there)
             self._take(connection, preview, step)
         if step.ask:
-            self._ask(preview, config, step)
+            self._ask_for_step(preview, config, step)
 
     def put_away(self, number: int) -> None:
         """Marks the deployment of a preview that is gone as inactive, which GitHub tells nobody.
@@ -168,7 +168,7 @@ class Previewing(Hearing):
         if step.settled:
             self._show_preview(connection, preview.id)
 
-    def _ask(self, preview: Preview, config: Previews, step: Step) -> None:
+    def _ask_for_step(self, preview: Preview, config: Previews, step: Step) -> None:
         """Asks for the deploy that a step calls for, as anybody would."""
         room = next(iter(self._rooms(self.config.apps[preview.app], preview.environment)), "")
         if not room:

@@ -77,7 +77,7 @@ class Outbox:
         good = records.successes(connection, deploy.app, deploy.environment, limit=2) if over else ()
         return views.Sight(
             now=now,
-            ahead=gates.ahead(connection, deploy) if waits else (),
+            ahead=gates.ahead(connection, deploy) if waits and not deploy.scheduled else (),
             votes=gates.votes_on(connection, [deploy.number])[deploy.number],
             lock=gates.lock_on(connection, deploy.app, deploy.environment, now) if not waits else None,
             replaced_by=live.number if live is not None and live.number != deploy.number else None,

@@ -120,6 +120,8 @@ deploys = sa.Table(
     sa.Column("of", sa.BigInteger),  # the deploy that led to it
     sa.Column("undone_by", sa.BigInteger),  # the rollback that took it back
     sa.Column("preview", sa.BigInteger),  # the preview that it belongs to
+    sa.Column("due_at", Moment),  # when it is to go, where a time was named
+    sa.Column("judged_at", Moment),  # when, that time having come, its gates were first judged in earnest
     sa.UniqueConstraint("id"),
     sa.UniqueConstraint("source"),
     sa.Index("uq_deploys_slot", "slot", unique=True),

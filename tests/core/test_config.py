@@ -73,6 +73,53 @@ FAULTS: list[tuple[str, list[str]]] = [
             "line 7: apps.web.rooms: must be a list",
         ],
     ),
+    (
+        base(
+            more="""\
+    announce: [{room: C0REL, environments: [production]}]
+  api: {repository: acme/api, environments: {lab: {}}}
+schedules:
+  - {app: web, environment: production, cron: "0 9 * * 1-5", timezone: europe/berlin}
+  - {app: wbe, environment: production, cron: "0 9 * * 1-5", timezone: UTC}
+  - app: web
+    environment: prodution
+    cron: "0 9 * * 1-5"
+    timezone: UTC
+  - {app: api, environment: lab, cron: "0 9 * * 1-5", timezone: UTC}
+  - {app: web, environment: production, cron: "0  9 * * 1-5", timezone: Europe/Berlin, grace: 1h}
+"""
+        ),
+        [
+            "line 10: schedules.1.app: there is no app “wbe”; did you mean web?",
+            "line 12: schedules.2.environment: the app has no environment “prodution”; did you mean production?",
+            "line 15: schedules.3: nobody would see it: give api `rooms`, or `announce` lab somewhere",
+            "line 16: schedules.4: is the same as schedules.0",
+        ],
+    ),
+    (
+        base(
+            more="""\
+schedules:
+  - app: web
+    environment: production
+    cron: "0 9 * * L"
+    timezone: Europe/Berln
+    task: a b
+  - {app: web, cron: "@daily", at: noon}
+"""
+        ),
+        [
+            "line 9: schedules.0.cron: “l” is no day of the week; it is from 0 to 7, or like sun",
+            "line 10: schedules.0.timezone: “Europe/Berln” is no time zone; the nearest is Europe/Berlin or"
+            " Europe/Dublin or Europe/Belfast",
+            "line 11: schedules.0.task: must be one word of letters, digits and . : _ -, such as migrations",
+            "line 12: schedules.1.environment: must be given",
+            "line 12: schedules.1.cron: “@daily” has 1 of five fields; write it like 0 9 * * mon-fri: minute, hour, day"
+            " of the month, month, day of the week",
+            "line 12: schedules.1.timezone: must be given",
+            "line 12: schedules.1.at: no such key",
+        ],
+    ),
     (base("acme/web", "web"), ["line 3: apps.web.repository: must be a repository, such as acme/web"]),
     (
         base("acme/web", "https://github.com/acme/web"),

@@ -146,6 +146,7 @@ def test_production_does_not_know_the_simulators() -> None:
         ("uvicorn", ("bot.server",)),
         ("pydantic_settings", ("bot.settings",)),
         ("starlette", ()),
+        ("requests", ("bot.github", "bot.providers")),
     ],
 )
 def test_each_library_has_its_room(package: str, room: tuple[str, ...]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from bot.deploys import model, policy, states
 from bot.deploys.model import Change, Deploy, Lock, Vote
@@ -162,7 +162,8 @@ def card(deploy: Deploy, links: Links, sight: Sight, detour: str = "") -> Messag
         blocks.append(context(_pull(sight.preview, links)))
     if deploy.reason:
         blocks.append(plain_context(f"“{flat(deploy.reason)}”"))
-    if deploy.state == states.HELD and (lines := words.checklist(findings)):
+    shown = [item for item in findings if item.gate != policy.TIME]  # which is said first
+    if deploy.state == states.HELD and (lines := words.checklist(shown)):
         blocks.append(context("\n".join(lines)))
     if deploy.description and deploy.problem is None:
         blocks.append(plain_section(deploy.description))
@@ -213,6 +214,8 @@ def _what(deploy: Deploy, links: Links) -> str:
 def _now(deploy: Deploy, sight: Sight, findings: Sequence[Finding]) -> str:
     """How it stands."""
     state = deploy.state
+    if deploy.scheduled and deploy.due_at is not None:
+        return f"Goes {clock_time(deploy.due_at)} · asked {clock_time(deploy.asked_at)}"
     if state == states.HELD:
         return f"Waiting for {words.waiting_for(findings)} · asked {clock_time(deploy.asked_at)}"
     if sight.preview is not None and sight.preview.gone and (state == states.SUCCESS or deploy.inactive_at):
@@ -227,7 +230,7 @@ def _now(deploy: Deploy, sight: Sight, findings: Sequence[Finding]) -> str:
         return f"No longer live since {clock_time(deploy.inactive_at)}; it was for {lasted}"
     by = _approved_by(deploy, sight)
     if deploy.final and deploy.finished_at is not None:
-        took = duration(deploy.finished_at - deploy.asked_at)
+        took = duration(deploy.finished_at - deploy.begun_at)
         return f"{said} after {took}{by}"
     if state == states.CREATED and deploy.ours and sight.now - (deploy.created_at or deploy.asked_at) >= states.UNHEARD:
         return (
@@ -278,6 +281,8 @@ def _marks(deploy: Deploy, links: Links, sight: Sight, findings: Sequence[Findin
     if deploy.cause in _CAUSES:
         pull = f" · {links.pull(deploy.repository, deploy.pull)}" if deploy.pull else ""
         marks.append(_CAUSES[deploy.cause].format(of=deploy.of, ref=code(deploy.ref), pull=pull))
+    if deploy.due_at is not None and not deploy.scheduled:
+        marks.append(f":alarm_clock: Scheduled for {clock_time(deploy.due_at)}{_late(deploy, deploy.due_at)}")
     if deploy.undone_by is not None:
         marks.append(f":rewind: Rolled back by #{deploy.undone_by}")
     elif deploy.state == states.SUCCESS and sight.replaced_by is not None:
@@ -291,6 +296,15 @@ def _marks(deploy: Deploy, links: Links, sight: Sight, findings: Sequence[Findin
     if deploy.auto_merge:
         marks.append(":twisted_rightwards_arrows: Merges the default branch in first")
     return marks
+
+
+LATE = timedelta(minutes=1)  # less is nobody's concern
+
+
+def _late(deploy: Deploy, due_at: datetime) -> str:
+    """How long after its time somebody was there to do it."""
+    late = (deploy.judged_at or due_at) - due_at
+    return f"; {duration(late)} late, since I was not there then" if late >= LATE else ""
 
 
 def _change(change: Change, links: Links, repository: str) -> list[Block]:

@@ -343,6 +343,19 @@ def _unknown_time(facts: Facts) -> str:
     return escape(flat(facts["message"], 300))
 
 
+def _too_far_ahead(facts: Facts) -> str:
+    at = clock_time(datetime.fromisoformat(facts["at"]))
+    return f"{capital(at)} is more than {facts['days']} days away. Ask for it nearer to its time."
+
+
+def _not_scheduled(facts: Facts) -> str:
+    number = facts["number"]
+    cancel = f"`/deploy cancel {number}` takes back this one"
+    if facts["by_config"]:
+        return f"#{number} was on schedule by my config, which only whoever runs me can change. {cancel}."
+    return f"#{number} is not waiting for its time (any more). {cancel}; `/deploy schedules` lists what goes later."
+
+
 def _too_late(facts: Facts) -> str:
     since = clock_time(datetime.fromisoformat(facts["at"]))
     return f"It was to go {since}, and I was not there to do it. Nothing was deployed; ask again if it still should go."
@@ -431,6 +444,8 @@ _WORDS: dict[str, Callable[[Facts], str]] = {
     "AlreadyFrozen": _already_frozen,
     "NotFrozen": _not_frozen,
     "UnknownTime": _unknown_time,
+    "TooFarAhead": _too_far_ahead,
+    "NotScheduled": _not_scheduled,
     **ERRORS,
     "TooLate": _too_late,
     "AskedTooLate": _asked_too_late,

@@ -54,8 +54,9 @@ def line(deploy: Deploy, step: Step, room_id: str, printed: str = "") -> Message
         return Message(plain(text), [section(text)])
     if step.kind == "problem":
         what = f"*{deploy.app}* to *{deploy.environment}*"
-        mark, whom = sign(step.state), person(deploy.user_id, deploy.user_name)
-        text = f"{mark} {whom}: {what} {_ending(step.state)}. {why(deploy, step.state)}"
+        known = (deploy.user_id or deploy.user_name) and not _quiet(deploy)
+        whom = f"{person(deploy.user_id, deploy.user_name)}: " if known else ""
+        text = f"{sign(step.state)} {whom}{what} {_ending(step.state)}. {why(deploy, step.state)}"
         return Message(plain(text), [section(text)])
     mark = sign(step.state)
     by = f" · {code(step.actor)}" if step.actor else ""
@@ -105,7 +106,8 @@ def _call(deploy: Deploy, step: Step) -> Message:
     listed_ = [who(item) for item in step.description.split()]
     again = "still waits" if step.kind == "reminds" else "waits"
     own = any(item["gate"] == policy.APPROVALS and item["facts"].get("own") for item in deploy.findings)
-    anyone = "anyone" if own else f"anyone but {person(deploy.user_id, deploy.user_name)}"
+    nobodys = not (deploy.user_id or deploy.user_name)
+    anyone = "anyone" if own or nobodys else f"anyone but {person(deploy.user_id, deploy.user_name)}"
     called = f"{' '.join(listed_)}: " if listed_ else ""
     whom = "you" if listed_ else anyone
     text = (
@@ -113,6 +115,11 @@ def _call(deploy: Deploy, step: Step) -> Message:
         f"{code(f'/deploy approve {deploy.number}')} does, like the button above."
     )
     return Message(plain(text), [section(text)])
+
+
+def _quiet(deploy: Deploy) -> bool:
+    """Whether what was wanted has come about in another way, so that nobody need be called."""
+    return deploy.problem is not None and deploy.problem.facts.get("finding", {}).get("code") == "overtaken"
 
 
 def _ending(state: str) -> str:
@@ -126,5 +133,5 @@ def _ending(state: str) -> str:
 
 
 def _after(deploy: Deploy, step: Step) -> str:
-    started: datetime = deploy.asked_at
+    started: datetime = deploy.begun_at
     return f" after {duration(step.at - started)}" if step.at >= started else ""
