@@ -33,8 +33,10 @@ from bot.service.core import (
     CREATE,
     DECIDE,
     FILE,
+    GONE,
     LOCK_TIMER,
     PAST,
+    PREVIEW,
     PROMOTE,
     SCHEDULE_TIMER,
     STOP,
@@ -198,6 +200,8 @@ class Bot:
             PROMOTE: self._promote,
             BRANCH: lambda job: self.service.look_at_branch(job.json()["branch"]),
             STOP: self._about_deploy(self.service.stop),
+            PREVIEW: lambda job: self.service.bring_about(job.json()["preview"]),
+            GONE: self._about_deploy(self.service.put_away),
             runs.REPORT: lambda job: self.service.report(job.json()["run"]),
             CHANGE: self._about_deploy(self.service.describe_change),
         }
@@ -286,6 +290,8 @@ class Bot:
         # Others may report any state on any environment, and each pair of labels is kept for ever.
         configured = self.service.config.apps.get(app)
         known = environment if configured and environment in configured.environments else "other"
+        if configured and configured.pull(environment) is not None:
+            known = "preview"
         self.metrics.deploys.labels(app, known, state if states.is_known(state) else "other").inc()
 
     def _counter(self, source: str) -> Callable[[str], None]:

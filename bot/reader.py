@@ -17,7 +17,7 @@ from bot.deploys.stats import Figures, figures
 from bot.service.configured import Configured
 from bot.service.facts import all_freezes
 from bot.service.people import People
-from bot.store import gates, records, repository_configs, subscriptions
+from bot.store import gates, previews, records, repository_configs, subscriptions
 from bot.store.engine import Store
 
 PAGE = 10  # deploys on one page of history
@@ -126,6 +126,12 @@ class Reader:
         name, app = self.config.app(target)
         self.config.check_room(name, room)
         return self._places({name: app}, live=True)
+
+    def previews(self, target: str) -> list[Deploy]:
+        """What is live in the previews of an app, by pull request; raises UnknownApp."""
+        name, _ = self.config.app(target)
+        with self._store.read() as connection:
+            return previews.up(connection, name)
 
     def status(self, target: str, environment: str | None, room: str) -> list[Place]:
         """What is under way and how the last deploys went: of one app, or of all of this room when `target` is ''."""

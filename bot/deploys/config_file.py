@@ -12,7 +12,21 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from bot.deploys.config import LOGIN, NAME, PATH, REPOSITORY, ROOM, TASK, USER, WHO, App, Config, Environment
+from bot.deploys.config import (
+    LOGIN,
+    NAME,
+    PATH,
+    PREVIEW,
+    REPOSITORY,
+    ROOM,
+    TASK,
+    USER,
+    WHO,
+    App,
+    Config,
+    Environment,
+    Previews,
+)
 from bot.deploys.nearest import nearest
 
 
@@ -158,6 +172,8 @@ def contradictions_in(app: App, place: tuple[str, ...], lines: dict[tuple[str, .
                 yield Fault(".".join(inner), f"“{label}” already means {first}", lines.get(inner, 0))
         yield from _of_environment(app, key, environment, inner, lines)
     yield from _circles(app, place, lines)
+    if app.previews is not None:
+        yield from _of_previews(app, app.previews, seen, (*place, "previews"), lines)
 
 
 def _of_environment(
@@ -193,6 +209,21 @@ def _of_environment(
                 f"asks for {approvals.required} approvals, and only {len(people)} may give one",
                 lines.get(inner, 0) or lines.get(inner[:-1], 0),
             )
+
+
+def _of_previews(
+    app: App, previews: Previews, labels: dict[str, str], place: tuple[str, ...], lines: dict[tuple[str, ...], int]
+) -> Iterator[Fault]:
+    for label in labels:
+        if (pull := previews.pull(label)) is not None:
+            inner = (*place, "environment")
+            yield Fault(
+                ".".join(inner),
+                f"“{label}” would be the preview of pull request {pull}, and is an environment of its own",
+                lines.get(inner, 0) or lines.get(place, 0),
+            )
+    if not app.rooms and not any(item.covers(previews.name(1)) for item in app.announce):
+        yield Fault(".".join(place), "are shown nowhere: name a room under rooms or announce", lines.get(place, 0))
 
 
 def _circles(app: App, place: tuple[str, ...], lines: dict[tuple[str, ...], int]) -> Iterator[Fault]:
@@ -246,6 +277,7 @@ _WORDS = {
     "int_type": "must be a whole number",
 }
 _PATTERNS = {
+    PREVIEW: "must be a name with {number} in it, such as pr-{number}",
     NAME: "must be a name of letters, digits and ._{}- that starts with a letter or digit",
     ROOM: "must be the id of a Slack conversation, such as C0123ABCD (at the bottom of its details in Slack)",
     REPOSITORY: "must be a repository, such as acme/web",

@@ -154,6 +154,16 @@ class NotAllowed(PersonError):
 
 
 @dataclass(eq=False)
+class PullNotOpen(PersonError):
+    """The pull request of a preview is closed; or, where it is not `known`, nothing was heard of it yet."""
+
+    app: str
+    environment: str
+    pull: int
+    known: bool
+
+
+@dataclass(eq=False)
 class AlreadyAsked(PersonError):
     """Just the same is waiting or under way already."""
 

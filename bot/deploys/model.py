@@ -15,6 +15,7 @@ RETRY, ROLLBACK, PROMOTION = "retry", "rollback", "promotion"  # causes of a dep
 PUSH, GREEN, MERGE = "push", "green", "merge"  # causes of a deploy that a branch or a tag led to
 BY_BRANCH = (PUSH, GREEN, MERGE)
 PREVIEW, SCHEDULE = "preview", "schedule"  # that a pull request led to, and that the time did
+TEARDOWN = "teardown"  # of a deploy that takes a preview down
 ELSEWHERE = "github"  # origin of a deploy that somebody created at GitHub without this bot
 
 
@@ -325,6 +326,7 @@ class Deploy:
     login: str = ""  # at GitHub, of whoever a rule asked for
     pull: int | None = None  # the pull request that led to it
     author: str = ""  # the login of who wrote that pull request
+    preview: int | None = None  # the preview that it belongs to
     rank: float | None = None  # where it stands among those of its branch, when not by its number
     cause: str = ""  # why, where it was no person's own idea: RETRY, PUSH, …
     of: int | None = None  # the deploy that it tries again, takes back or carries on
@@ -377,8 +379,9 @@ class Step:
     """One line of a deploy's timeline.
 
     `kind` is `status` (reported at GitHub), `merged`, `problem` (it ended or waits without a word of GitHub's), `asks`
-    and `reminds` (those who may approve), `approved`, `rejected` or `overridden` (a freeze was). `actor` is a GitHub
-    login for a status, a Slack user's id for what people do here.
+    and `reminds` (those who may approve), `approved`, `rejected`, `overridden` (a freeze was), `asked` (it took over
+    the card of its preview), `kept` (its preview is wanted again) or `gone` (marked inactive with its preview).
+    `actor` is a GitHub login for a status, a Slack user's id for what people do here.
     """
 
     id: int

@@ -133,6 +133,7 @@ class Pull:
     state: str
     created_at: datetime
     updated_at: datetime
+    source: Repository = field(repr=False, compare=False)  # where its branch is: the repository itself, or a fork
     closed_at: datetime | None = None
     merged_at: datetime | None = None
     merged_by: Person | None = None
@@ -211,6 +212,7 @@ class Repository:
     conflicts: set[str] = field(default_factory=set)  # branches the default branch can't be merged into
     permissions: dict[str, str] = field(default_factory=dict)  # login to role
     hidden: bool = False  # the bot's token can't see it
+    fork: bool = False  # of another one, with which it shares its commits
 
     @property
     def name(self) -> str:

@@ -194,6 +194,30 @@ class World:
             repo.branches[default_branch] = first.sha
             self.repositories[full_name] = repo
 
+    def fork_repository(self, full_name: str, owner: str) -> str:
+        """Forks a repository to a person's account and returns its name. As at GitHub both share their commits: what
+        is pushed to one can be found by its SHA in the other. Raises `KeyError`, and `ValueError` when it is there.
+        """
+        with self.change():
+            repo = self.repository(full_name)
+            name = f"{owner}/{repo.name}"
+            if self.find_repository(name) is not None:
+                raise ValueError(f"{name} exists already")
+            now = self.now()
+            self.repositories[name] = Repository(
+                id=self.next_id("repository"),
+                full_name=name,
+                owner=self.person(owner),
+                default_branch=repo.default_branch,
+                private=repo.private,
+                created_at=now,
+                pushed_at=now,
+                branches={repo.default_branch: repo.branches[repo.default_branch]},
+                commits=repo.commits,
+                fork=True,
+            )
+            return name
+
     def find_repository(self, full_name: str) -> Repository | None:
         """A repository by its present name, in any case."""
         with self.lock:

@@ -18,13 +18,14 @@ from bot.deploys.errors import (
     NotEntitled,
     NotWaiting,
     PersonError,
+    PullNotOpen,
     TooFarAhead,
     TryLater,
     UnknownDeploy,
     UnknownRef,
     problem_of,
 )
-from bot.deploys.model import ROLLBACK, Asker, Commit, Deploy, Problem, Wanted
+from bot.deploys.model import ROLLBACK, TEARDOWN, Asker, Commit, Deploy, Problem, Wanted
 from bot.deploys.nearest import nearest
 from bot.deploys.policy import CLEAR, EXPIRE, LINE, REFUSE, Decision
 from bot.service.core import CHANGE, CREATE
@@ -92,7 +93,8 @@ class Asking(Deciding):
                 )
             deploy = records.add_deploy(connection, source, _values(candidate))
             assert deploy is not None, "the place is held, and there was none of this source"
-            records.add_card(connection, deploy.number, room)
+            self._joins(connection, deploy)
+            records.add_card(connection, deploy, room)
             if deploy.of is not None and (led := records.deploy(connection, deploy.of)) is not None:
                 self._refresh(connection, led)  # what can be done with that one is something else now
             if self._give_way(connection, deploy, decision):
@@ -178,6 +180,9 @@ class Asking(Deciding):
         """The deploy that a command or click has become already."""
         with self._store.read() as connection:
             return records.deploy_by_source(connection, source)
+
+    def _joins(self, connection: sa.Connection, deploy: Deploy) -> None:
+        """What a new deploy means for the preview that it belongs to. Its place is held."""
 
     def _known(self, number: int) -> Deploy:
         deploy = self.deploy(number)
@@ -285,7 +290,7 @@ class Asking(Deciding):
         records.add_step(connection, deploy.number, "overridden", "freeze", self._clock.now(), **told)
         for announcement in self._announcements(connection, deploy.app):
             if announcement.covers(deploy.environment):
-                records.add_card(connection, deploy.number, announcement.room)
+                records.add_card(connection, deploy, announcement.room)
 
     # what is asked for
 
@@ -296,14 +301,23 @@ class Asking(Deciding):
         if wanted.due_at is not None and wanted.due_at - self._clock.now() > FURTHEST:
             raise TooFarAhead(wanted.due_at, FURTHEST.days)
         default = app.default_ref or self._github.default_branch(app.repository)
+        preview = self._preview_at(name, environment_name)
+        sha = wanted.sha
+        if (pull := app.pull(environment_name)) is not None and wanted.cause != TEARDOWN:
+            if preview is None and not ref:
+                raise PullNotOpen(name, environment_name, pull, known=False)
+            if preview is not None and not preview.open:
+                raise PullNotOpen(name, environment_name, pull, known=True)
+        if preview is not None and not ref:
+            ref, sha = preview.head, preview.sha
         ref = ref or default
         try:
-            commit = self._commit(app.repository, wanted.sha or ref)
+            commit = self._commit(app.repository, sha or ref)
         except UnknownRef:
             self.config.check_room(name, room)  # the names of its branches are told in its rooms alone
             raise
         # Only a branch can be merged into; of a tag or commit the config's wish means nothing.
-        merge = environment.auto_merge and not wanted.sha and self._github.branch_head(app.repository, ref) is not None
+        merge = environment.auto_merge and not sha and self._github.branch_head(app.repository, ref) is not None
         now = self._clock.now()
         candidate = Deploy(
             number=0,
@@ -323,8 +337,9 @@ class Asking(Deciding):
             user_id=asker.id,
             user_name=asker.name,
             login=asker.login,
-            pull=wanted.pull,
-            author=wanted.author,
+            pull=preview.pull if preview else wanted.pull,
+            author=preview.author if preview else wanted.author,
+            preview=preview.id if preview else None,
             rank=wanted.rank,
             room=room,
             state=states.HELD,
@@ -335,6 +350,7 @@ class Asking(Deciding):
             of=wanted.of,
             due_at=wanted.due_at,
         )
+        environment = self._guarded(candidate, environment)
         return candidate, environment, self._outside(environment, candidate, self.people.person(asker))
 
     def _twin(self, connection: sa.Connection, deploy: Deploy) -> Deploy | None:
@@ -365,7 +381,7 @@ class Asking(Deciding):
 
 _STORED = (
     "id origin app repository environment ref sha task hosts forced auto_merge reason subject user_id user_name room"
-    " login pull author rank message_id thread_id state asked_at pinned_at is_default cause of due_at"
+    " login pull author preview rank message_id thread_id state asked_at pinned_at is_default cause of due_at"
 ).split()
 
 

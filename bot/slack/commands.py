@@ -88,9 +88,12 @@ class Commands:
                 here, subscribed = self._reader.apps(said.room), self._reader.subscriptions(said.room)
                 return replies.apps(here, self._links, subscribed, self._reader.repository_configs())
             case "where":
-                return replies.where(self._reader.where(command.target, said.room), self._links)
+                places = self._reader.where(command.target, said.room)
+                return replies.where(places, self._links, self._reader.previews(command.target))
             case "status":
-                return replies.status(self._reader.status(command.target, place, said.room), self._links, now)
+                places = self._reader.status(command.target, place, said.room)
+                up = self._reader.previews(command.target) if command.target and not place else ()
+                return replies.status(places, self._links, now, up)
             case "history":
                 if number := re.fullmatch(r"#(\d{1,18})", command.target):
                     return replies.audit(self._reader.audit(int(number[1]), said.room), self._links)

@@ -303,31 +303,46 @@ def steps(connection: sa.Connection, number: int, after: int = 0) -> list[Step]:
     ]
 
 
-def add_card(connection: sa.Connection, number: int, room: str, told: int = 0) -> bool:
-    """Gives a deploy a card in a room; False when it has one there."""
+def add_card(connection: sa.Connection, deploy: Deploy, room: str, told: int = 0) -> bool:
+    """Gives a deploy a card in a room; False when it has one there, or another one of its preview has."""
     statement = (
         insert(connection, cards)
-        .values(deploy=number, room=room, ts="", channel=room, detour="", told=told, tries=0)
-        .on_conflict_do_nothing(index_elements=["deploy", "room"])
+        .values(
+            deploy=deploy.number, room=room, ts="", channel=room, detour="", told=told, tries=0, preview=deploy.preview
+        )
+        .on_conflict_do_nothing()
         .returning(cards.c.room)
     )
     return connection.execute(statement).one_or_none() is not None
 
 
-def card(connection: sa.Connection, number: int, room: str) -> sa.Row[Any] | None:
-    """The card's row: ts ('' until posted), channel, detour, told, tries."""
-    query = sa.select(cards).where(cards.c.deploy == number, cards.c.room == room)
-    return connection.execute(query).one_or_none()
+def card(connection: sa.Connection, deploy: Deploy, room: str) -> sa.Row[Any] | None:
+    """The card's row: ts ('' until posted), channel, detour, told, tries.
+
+    Of a preview it is the one that all of its deploys share; its `deploy` is the one that it shows now.
+    """
+    return connection.execute(sa.select(cards).where(_card(deploy, room))).one_or_none()
 
 
-def card_rooms(connection: sa.Connection, number: int) -> list[str]:
-    """The rooms that show a deploy."""
-    query = sa.select(cards.c.room).where(cards.c.deploy == number).order_by(cards.c.room)
+def card_rooms(connection: sa.Connection, deploy: Deploy) -> list[str]:
+    """The rooms that show a deploy, or its preview."""
+    query = sa.select(cards.c.room).where(_card(deploy)).order_by(cards.c.room)
     return list(connection.execute(query).scalars())
 
 
-def update_card(connection: sa.Connection, number: int, room: str, **values: Any) -> None:
-    connection.execute(sa.update(cards).where(cards.c.deploy == number, cards.c.room == room).values(**values))
+def update_card(connection: sa.Connection, deploy: Deploy, room: str, **values: Any) -> None:
+    connection.execute(sa.update(cards).where(_card(deploy, room)).values(**values))
+
+
+def hand_over_cards(connection: sa.Connection, preview: int, number: int) -> bool:
+    """The cards of a preview show that deploy from now on; False when there are none."""
+    taken = sa.update(cards).where(cards.c.preview == preview).values(deploy=number)
+    return connection.execute(taken).rowcount > 0
+
+
+def _card(deploy: Deploy, room: str | None = None) -> sa.ColumnElement[bool]:
+    whose = cards.c.deploy == deploy.number if deploy.preview is None else cards.c.preview == deploy.preview
+    return whose if room is None else sa.and_(whose, cards.c.room == room)
 
 
 def fact(connection: sa.Connection, name: str) -> Any | None:

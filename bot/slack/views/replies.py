@@ -46,6 +46,7 @@ from bot.slack.views.text import (
 )
 
 HISTORY_PAGE = "history_page"
+PREVIEWS = 10  # named in one line
 COMMITS = 20  # subjects that diff lists
 _SHOWN_COMMAND = 120  # characters of a command that are quoted back
 
@@ -177,6 +178,9 @@ def _step(step: Step, vote: Vote | None) -> str:
         "merged": f"GitHub merged the default branch: {code(step.actor)}",
         "overridden": f"{person(step.actor)} went through a freeze",
         "forced": f"{person(step.actor)} forced it",
+        "asked": "took over the card of its preview",
+        "kept": "stays, since the pull request is wanted again",
+        "gone": "its deployment was marked inactive",
     }
     return words.get(step.kind) or code(step.state or step.kind)
 
@@ -232,8 +236,8 @@ def apps(
     return Message(f"{count(len(configured), 'app')}: {', '.join(configured)}", paragraphs(lines))
 
 
-def where(places: Sequence[Place], links: Links) -> Message:
-    """What is live in each environment of one app."""
+def where(places: Sequence[Place], links: Links, previews: Sequence[Deploy] = ()) -> Message:
+    """What is live in each environment of one app, and which previews there are."""
     app = places[0].app
     lines = [f"*What is live of {app}*"]
     sentences = []
@@ -245,10 +249,11 @@ def where(places: Sequence[Place], links: Links) -> Message:
             lines.append(f":large_green_circle: {name(place.environment)}: {_live(place.live, links)}")
             sentences.append(f"{plain(code(place.live.ref))} in {place.environment}")
         lines += [f"     {emoji(deploy)} on its way: {short_line(deploy, links)}" for deploy in place.under_way]
+    lines += _previews(previews)
     return Message(f"{app}: {', '.join(sentences)}", paragraphs(lines))
 
 
-def status(places: Sequence[Place], links: Links, now: datetime) -> Message:
+def status(places: Sequence[Place], links: Links, now: datetime, previews: Sequence[Deploy] = ()) -> Message:
     """What is under way and how the last deploys went."""
     lines = []
     busy = 0
@@ -263,7 +268,20 @@ def status(places: Sequence[Place], links: Links, now: datetime) -> Message:
         lines += [f"     {emoji(deploy)} {_ended(deploy, now)}: {short_line(deploy, links)}" for deploy in place.recent]
         if not place.under_way and not place.recent:
             lines.append("     nothing yet")
+    lines += _previews(previews)
     return Message(f"{count(busy, 'deploy')} under way", paragraphs(lines))
+
+
+def _previews(live: Sequence[Deploy]) -> list[str]:
+    """Those that are up, in a line."""
+    if not live:
+        return []
+    shown = [
+        name(deploy.environment) + (f" ({link(deploy.environment_url, 'Open')})" if deploy.environment_url else "")
+        for deploy in live[:PREVIEWS]
+    ]
+    more = f" and {len(live) - PREVIEWS} more" if len(live) > PREVIEWS else ""
+    return [f":seedling: {count(len(live), 'preview')}: {', '.join(shown)}{more}"]
 
 
 def history(page: Page, links: Links, now: datetime) -> Message:

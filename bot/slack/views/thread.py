@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from bot.deploys import policy, states
-from bot.deploys.model import Deploy, Step
+from bot.deploys import model, policy, states
+from bot.deploys.model import Deploy, Step, short
 from bot.slack.views.card import addresses, sign, state_words, why
 from bot.slack.views.text import (
     LINK,
@@ -42,6 +42,9 @@ def line(deploy: Deploy, step: Step, room_id: str, printed: str = "") -> Message
     if step.state == "not_stopped":
         text = ":warning: GitHub did not let me mark the deployment inactive, so whoever deploys may not know."
         return Message(plain(text), [section(text)])
+    if step.kind in ("asked", "kept", "gone"):
+        text = _of_preview(deploy, step)
+        return Message(plain(text), [section(text)])
     if step.state == "not_reported":
         told = f"GitHub does not let me write the status {code(step.description)}, so this may not be how it stands."
         return Message(plain(f":warning: {told}"), [section(f":warning: {told}")])
@@ -57,7 +60,9 @@ def line(deploy: Deploy, step: Step, room_id: str, printed: str = "") -> Message
         return Message(plain(text), [section(text)])
     mark = sign(step.state)
     by = f" · {code(step.actor)}" if step.actor else ""
-    text = f"{mark} {state_words(step.state)}{_after(deploy, step)}{by}"
+    taken_down = deploy.cause == model.TEARDOWN and step.state == states.SUCCESS
+    said = ":white_circle: Taken down" if taken_down else f"{mark} {state_words(step.state)}"
+    text = f"{said}{_after(deploy, step)}{by}"
     if step.late:
         text = f"{mark} {code(step.state)} came in late and changes nothing{by}"
         if step.state == states.INACTIVE:
@@ -82,6 +87,18 @@ _SAID_BY = {
     "overridden": ":rotating_light: {by} deploys through the freeze{reason}",
     "forced": ":fast_forward: {by} forced it: checks and order are skipped",
 }
+
+
+def _of_preview(deploy: Deploy, step: Step) -> str:
+    """What happens to the preview that a card shows, one deploy of it after another. Rules call nobody for it."""
+    if step.kind == "gone":
+        return ":wastebasket: Marked inactive at GitHub"
+    if step.kind == "kept":
+        return f":seedling: The pull request is wanted again, so #{deploy.number} stays"
+    if deploy.cause == model.TEARDOWN:
+        return f":wastebasket: #{deploy.number} takes it down"
+    by = f", for {person(deploy.user_id, deploy.user_name)}" if not deploy.automatic else ""
+    return f":arrows_counterclockwise: #{deploy.number} brings {code(deploy.ref)} at {code(short(deploy.sha))}{by}"
 
 
 def _call(deploy: Deploy, step: Step) -> Message:
