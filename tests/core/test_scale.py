@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from bot.deploys import states
+from bot.deploys.model import HUMAN, Deploy
 from bot.store import gates, jobs, records
 from bot.store.engine import Store
 from bot.store.schema import metadata
@@ -27,6 +29,19 @@ from tests.world import START
 SMALL, LARGE = 500, 5_000
 PLACES = [("web", "production"), ("web", "staging"), ("api", "production"), ("web", "nowhere")]
 SHA = sha_of(205)
+DEPLOY = Deploy(
+    number=300,
+    id="",
+    origin=HUMAN,
+    app="web",
+    repository="acme/web",
+    environment="production",
+    ref="main",
+    sha=SHA,
+    task="deploy",
+    state=states.SUCCESS,
+    asked_at=START,
+)
 JOB = jobs.Job(1, "github.push", "{}", 1, START)
 
 Asked = Callable[[sa.Connection], object]
@@ -55,8 +70,8 @@ HOT: dict[str, Asked] = {
     "by our id": lambda c: records.deploy_by_id(c, "00000000-0000-0000-0000-000000000300"),
     "by GitHub's id": lambda c: records.deploy_by_deployment(c, "acme/web", 1_000_300),
     "its timeline": lambda c: records.steps(c, 300, after=3),
-    "its card": lambda c: records.card(c, 300, "C0OPS"),
-    "its cards": lambda c: records.card_rooms(c, 300),
+    "its card": lambda c: records.card(c, DEPLOY, "C0OPS"),
+    "its cards": lambda c: records.card_rooms(c, DEPLOY),
     "a step of its timeline": lambda c: records.add_step(c, 300, "status", "1", START),
     "what changes of it": lambda c: records.update_deploy(c, 300, description="Rolling out"),
     "votes": lambda c: gates.votes_on(c, list(range(300, 310))),
