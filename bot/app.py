@@ -30,8 +30,11 @@ from bot.service.core import (
     CHANGE,
     CREATE,
     DECIDE,
+    DELIVERIES,
     FILE,
+    HEAD,
     LOCK_TIMER,
+    LOOK,
     PAST,
     PROMOTE,
     SCHEDULE_TIMER,
@@ -186,6 +189,9 @@ class Bot:
             WATCH: self._about_deploy(self.service.watch),
             PROMOTE: self._promote,
             BRANCH: lambda job: self.service.look_at_branch(job.json()["branch"]),
+            LOOK: self._look,
+            HEAD: lambda job: self.service.look_at_head(job.json()["branch"], job.json()["sha"]),
+            DELIVERIES: lambda job: self.service.redeliver(job.json()["repository"]),
             STOP: self._about_deploy(self.service.stop),
             runs.REPORT: lambda job: self.service.report(job.json()["run"]),
             CHANGE: self._about_deploy(self.service.describe_change),
@@ -221,6 +227,11 @@ class Bot:
             verb(number)
 
         return handle
+
+    def _look(self, job: Job) -> None:
+        data = job.json()
+        structlog.contextvars.bind_contextvars(deploy=data["deploy"])
+        self.service.look(data["deploy"], data["etag"])
 
     def _promote(self, job: Job) -> None:
         data = job.json()

@@ -9,11 +9,11 @@ from __future__ import annotations
 from bot.service.again import Again
 from bot.service.linking import Linking
 from bot.service.locking import Locking
+from bot.service.redelivering import Redelivering
 from bot.service.remembering import Remembering
-from bot.service.scheduling import Scheduling
 from bot.service.subscribing import Subscribing
 from bot.service.voting import Voting
 
 
-class Service(Scheduling, Again, Voting, Locking, Linking, Remembering, Subscribing):
+class Service(Redelivering, Again, Voting, Locking, Linking, Remembering, Subscribing):
     """What can be done with deploys, one file for each kind of verb."""
