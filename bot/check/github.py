@@ -24,6 +24,7 @@ from bot.deploys.errors import (
 from bot.deploys.ports import NewDeployment
 from bot.deploys.repository_file import filled_in
 from bot.github.client import GitHubClient
+from bot.github.hooks import leads_here
 from bot.github.payloads import EVENTS
 from bot.settings import Settings
 
@@ -211,7 +212,7 @@ class _Webhooks:
         self._github = github
         self._repository = repository
         self._owner = repository.partition("/")[0]
-        self._here = settings.public_url
+        self._here = settings.public_url or ""
         self._wanted = f"{settings.public_url or 'https://…'}{WEBHOOKS}"
         self._pings = pings
 
@@ -241,8 +242,7 @@ class _Webhooks:
             self._good(ours[faults.index("")])
 
     def _leads_here(self, url: str) -> bool:
-        url = url.rstrip("/")
-        return url == self._wanted if self._here is not None else url.endswith(WEBHOOKS)
+        return leads_here(url, self._here)
 
     def _good(self, hook: dict[str, Any]) -> None:
         text = f"{self._repository}: the webhook to {_address(hook)} is set up well"

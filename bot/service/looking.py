@@ -41,7 +41,7 @@ class Looking(Scheduling):
         super().start()
         now = self._clock.now()
         with self._store.write() as connection:
-            # Those that were lost are among the first. One that starts again and again looks once a minute all the same.
+            # Those that were lost are among the first. Who dies again and again looks once a minute all the same.
             looked = {told["deploy"]: told["looked"] for told in jobs.waiting(connection, LOOK)}
             numbers = {*looked, *records.open_at_github(connection, since=now - LOOKED_AFTER)}
             for index, number in enumerate(sorted(numbers, reverse=True)):

@@ -20,6 +20,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 KEPT = timedelta(days=3)  # by GitHub, of what it has delivered
 SOON, CALM = timedelta(minutes=1), timedelta(minutes=15)  # between looks, with something lost and without
 LISTED = timedelta(hours=1)  # after which the webhooks themselves are listed anew
+HASTE = timedelta(hours=1)  # in which nothing arrives before looks get rarer
 OVERLAP = timedelta(minutes=2)  # of two looks, since an attempt is listed when it has ended
 UNDER_WAY = timedelta(minutes=5)  # after which an attempt that was asked for and is not listed was not made
 ASKS = 3  # for one event, while others arrive
@@ -97,8 +98,8 @@ class Redelivering(Looking):
                 records.remember(connection, name, msgspec.to_builtins(known), now)
         if there:
             back = self._began is not None and now - self._began < 2 * SOON  # what is under way may fail yet
-            young = any(now - lost.first_at < LISTED for hook in known.hooks.values() for lost in _open(hook))
-            wait = LISTED if known.hidden else SOON if young or back else CALM
+            wanted = any(hook.reached or _young(hook, now) for hook in known.hooks.values() if _open(hook))
+            wait = LISTED if known.hidden else SOON if wanted or back else CALM
             self._redeliver_at(repository, now + wait)
 
     def _look_through(self, repository: str, known: Hooks, since: datetime) -> bool:
@@ -168,6 +169,10 @@ class Redelivering(Looking):
         )
         with self._store.write() as connection:
             jobs.add(connection, job, self._clock.now())
+
+
+def _young(hook: Hook, now: datetime) -> bool:
+    return any(now - lost.first_at < HASTE for lost in _open(hook))
 
 
 def _open(hook: Hook) -> list[Lost]:
