@@ -32,9 +32,12 @@ from bot.service.core import (
     CHANGE,
     CREATE,
     DECIDE,
+    DELIVERIES,
     FILE,
     GONE,
+    HEAD,
     LOCK_TIMER,
+    LOOK,
     PAST,
     PREVIEW,
     PROMOTE,
@@ -199,6 +202,9 @@ class Bot:
             WATCH: self._about_deploy(self.service.watch),
             PROMOTE: self._promote,
             BRANCH: lambda job: self.service.look_at_branch(job.json()["branch"]),
+            LOOK: self._look,
+            HEAD: lambda job: self.service.look_at_head(job.json()["branch"], job.json()["sha"]),
+            DELIVERIES: lambda job: self.service.redeliver(job.json()["repository"]),
             STOP: self._about_deploy(self.service.stop),
             PREVIEW: lambda job: self.service.bring_about(job.json()["preview"]),
             GONE: self._about_deploy(self.service.put_away),
@@ -236,6 +242,11 @@ class Bot:
             verb(number)
 
         return handle
+
+    def _look(self, job: Job) -> None:
+        data = job.json()
+        structlog.contextvars.bind_contextvars(deploy=data["deploy"])
+        self.service.look(data["deploy"], data["etag"])
 
     def _promote(self, job: Job) -> None:
         data = job.json()

@@ -86,6 +86,13 @@ ENDPOINTS = [
         {201: "InstallationToken"},
         body="AppInstallationsInstallationIdAccessTokensPostBody",
     ),
+    _get("/app/hook/config", "WebhookConfig"),
+    _get("/app/hook/deliveries", "[HookDeliveryItem]", "per_page", "cursor", "status"),
+    Endpoint(
+        "POST",
+        "/app/hook/deliveries/{delivery}/attempts",
+        {202: "AppHookDeliveriesDeliveryIdAttemptsPostResponse202"},
+    ),
     _get("/installation/repositories", "InstallationRepositoriesGetResponse200", paged=True),
     _get("/orgs/{org}/teams/{team}", "TeamFull"),
     _get("/orgs/{org}/teams/{team}/members", "[SimpleUser]", "role", paged=True),
@@ -124,7 +131,7 @@ ENDPOINTS = [
         body="ReposOwnerRepoDeploymentsPostBody",
     ),
     _get(f"{R}/deployments/{{id}}", "Deployment"),
-    _get(f"{R}/deployments/{{id}}/statuses", "[DeploymentStatus]", paged=True),
+    Endpoint("GET", f"{R}/deployments/{{id}}/statuses", {200: "[DeploymentStatus]", 304: None}, PAGED),
     Endpoint(
         "POST",
         f"{R}/deployments/{{id}}/statuses",

@@ -18,6 +18,7 @@ from bot.deploys.config_file import read_config
 from bot.playground.github import SimulatedGitHub
 from bot.playground.serving import Served
 from bot.playground.slack import SimulatedSlack
+from bot.service.core import DELIVERIES, LOOK
 from bot.settings import Settings
 from bot.store.engine import Store
 from bot.store.schema import jobs
@@ -180,9 +181,10 @@ class World:
             return [f"{kind}: {note}" for kind, note in connection.execute(query)]
 
     def waiting(self) -> list[str]:
-        """The kinds of jobs that are still to be done."""
+        """The kinds of jobs that are still to be done, but for those that look at GitHub again and again."""
+        looks = jobs.c.kind.in_([LOOK, DELIVERIES])
         with self.store.read() as connection:
-            query = sa.select(jobs.c.kind).where(jobs.c.state.in_(["ready", "running"])).order_by(jobs.c.id)
+            query = sa.select(jobs.c.kind).where(jobs.c.state.in_(["ready", "running"]), ~looks).order_by(jobs.c.id)
             return list(connection.execute(query).scalars())
 
     def _start(self) -> Bot:

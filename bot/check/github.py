@@ -24,10 +24,11 @@ from bot.deploys.errors import (
 from bot.deploys.ports import NewDeployment
 from bot.deploys.repository_file import filled_in
 from bot.github.client import GitHubClient
+from bot.github.hooks import leads_here
 from bot.github.payloads import EVENTS
+from bot.github.webhooks import PATH
 from bot.settings import Settings
 
-WEBHOOKS = "/github/webhooks"
 NEEDED_EVENTS = EVENTS - {"ping"}  # GitHub sends a ping whatever a hook is for
 EVENT_NAMES = {  # as the settings of a webhook list them
     "check_run": "Check runs",
@@ -214,8 +215,8 @@ class _Webhooks:
         self._github = github
         self._repository = repository
         self._owner = repository.partition("/")[0]
-        self._here = settings.public_url
-        self._wanted = f"{settings.public_url or 'https://…'}{WEBHOOKS}"
+        self._here = settings.public_url or ""
+        self._wanted = f"{settings.public_url or 'https://…'}{PATH}"
         self._pings = pings
 
     def look(self, installation: dict[str, Any] | None) -> None:
@@ -232,7 +233,7 @@ class _Webhooks:
             else:
                 self._unlisted()
             return
-        ours = [hook for hook in hooks if self._leads_here(_address(hook))]
+        ours = [hook for hook in hooks if leads_here(_address(hook), self._here)]
         faults = [_hook_fault(hook) for hook in ours]
         if not ours and sent:
             self._half(sent)
@@ -242,10 +243,6 @@ class _Webhooks:
             self._report.fail(f"{self._repository}: {faults[0]}")
         else:
             self._good(ours[faults.index("")])
-
-    def _leads_here(self, url: str) -> bool:
-        url = url.rstrip("/")
-        return url == self._wanted if self._here is not None else url.endswith(WEBHOOKS)
 
     def _good(self, hook: dict[str, Any]) -> None:
         text = f"{self._repository}: the webhook to {_address(hook)} is set up well"
@@ -261,7 +258,7 @@ class _Webhooks:
                 f"{self._repository}: has no webhook of its own; that of {self._owner} pinged me {at(pinged)}"
             )
             return
-        stray = next((url for url in elsewhere if url.rstrip("/").endswith(WEBHOOKS)), None)
+        stray = next((url for url in elsewhere if leads_here(url, "")), None)
         self._report.fail(
             f"{self._repository}: {f'its webhook goes to {stray}' if stray else 'no webhook leads to me'}: add one "
             f"under Settings › Webhooks to {self._wanted} with GITHUB_WEBHOOK_SECRET as its secret and the events "
@@ -269,7 +266,7 @@ class _Webhooks:
         )
 
     def _unlisted(self) -> None:
-        hidden = f"{self._repository}: I may not list its webhooks (that takes Webhooks: read)"
+        hidden = f"{self._repository}: I may not list its webhooks, nor ask for one that was lost (Webhooks: write)"
         times = [
             self._pings[name.casefold()] for name in (self._repository, self._owner) if name.casefold() in self._pings
         ]

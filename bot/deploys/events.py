@@ -44,6 +44,20 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
+class Delivery:
+    """One attempt of GitHub's to hand a webhook over. All attempts for one event share the `guid`.
+
+    `arrived`: it was answered with a 2xx. `needed`: its event is one that this bot reads.
+    """
+
+    id: int
+    guid: str
+    at: datetime
+    arrived: bool
+    needed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class DeploymentCreated:
     """A `deployment` webhook."""
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
-from bot.deploys.events import Deployment, PullRequest, Status
+from bot.deploys.events import Delivery, Deployment, PullRequest, Status
 from bot.deploys.model import Check, Commit, Comparison, Login
 
 
@@ -120,6 +121,29 @@ class GitHub(Protocol):
 
     def statuses(self, repository: str, deployment_id: int) -> list[Status]:
         """The newest hundred statuses of a deployment, newest first."""
+        ...
+
+    def statuses_unless(self, repository: str, deployment_id: int, etag: str) -> tuple[list[Status], str] | None:
+        """The same with GitHub's tag for that answer; None where it is still the answer of that `etag` ("": none).
+
+        Being told that nothing has changed does not count against the hourly limit.
+        """
+        ...
+
+    def hooks_here(self, repository: str, public_url: str) -> list[int] | None:
+        """The ids of a repository's webhooks that lead to this bot; `public_url` is where it is reached, "" when that
+        is not known.
+
+        Of the GitHub App's own where `repository` is "": its id is 0; None where there is no App.
+        """
+        ...
+
+    def deliveries(self, repository: str, hook: int, since: datetime) -> list[Delivery]:
+        """What such a webhook was sent since then, oldest first; of more than a thousand the newest."""
+        ...
+
+    def redeliver(self, repository: str, hook: int, delivery: int) -> None:
+        """Has GitHub send once more what that attempt should have handed over."""
         ...
 
     def begin_login(self) -> Login:

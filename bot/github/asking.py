@@ -8,9 +8,9 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import requests
@@ -53,6 +53,7 @@ PAGE = 100  # of a list; GitHub's limit
 SECONDARY_WAIT = timedelta(minutes=1)  # what GitHub asks for when it names no time
 
 Observer = Callable[[str, float], None]
+Told = TypeVar("Told")
 
 
 class Asking:
@@ -164,6 +165,13 @@ def told_or_none(asked: Repository, path: str, **query: str | int) -> Any:
         if error.status == 404:
             return None
         raise
+
+
+def readable(parse: Callable[[dict[str, Any]], Told], told: Iterable[dict[str, Any]]) -> Iterator[Told]:
+    """What can be understood of a list; one item that can't must not hide the others."""
+    for item in told:
+        with contextlib.suppress(Malformed):
+            yield parse(item)
 
 
 def segment(text: str) -> str:

@@ -20,6 +20,11 @@ class Tokens(Protocol):
         """GitHub refused the token; the next one is fetched anew where that is possible."""
         ...
 
+    def as_app(self, method: str, path: str, query: dict[str, str | int]) -> tuple[dict[str, Any], Any] | None:
+        """Headers and answer of a request of the GitHub App itself; None where there is none. Raises what PyGithub
+        raises."""
+        ...
+
     def client_id(self) -> str | None:
         """The GitHub App's, by which people log in to it; None where there is no App. Raises what PyGithub raises."""
         ...
@@ -35,6 +40,9 @@ class GivenToken:
         return self._token
 
     def forget(self, repository: str) -> None:
+        return None
+
+    def as_app(self, method: str, path: str, query: dict[str, str | int]) -> tuple[dict[str, Any], Any] | None:
         return None
 
     def client_id(self) -> str | None:
@@ -80,6 +88,11 @@ class AppTokens:
     def forget(self, repository: str) -> None:
         with self._lock:
             self._tokens.pop(self._installations.pop(repository, 0), None)
+
+    def as_app(self, method: str, path: str, query: dict[str, str | int]) -> tuple[dict[str, Any], Any] | None:
+        with self._lock:
+            answer: tuple[dict[str, Any], Any] = self._integration.requester.requestJsonAndCheck(method, path, query)
+            return answer
 
     def client_id(self) -> str | None:
         """None, too, where an Enterprise Server is so old that it does not tell."""

@@ -6,11 +6,10 @@ https://docs.github.com/en/rest/deployments/deployments
 from __future__ import annotations
 
 import base64
-import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 from github import GithubException
@@ -23,20 +22,19 @@ from bot.deploys.events import Deployment, PullRequest, Status
 from bot.deploys.model import Commit, Comparison, Login
 from bot.deploys.ports import Merged, NewDeployment, RepositoryFile
 from bot.deploys.refs import possible_ref
-from bot.github.asking import PAGE, Observer, integration, told, told_or_none
+from bot.github.asking import PAGE, Observer, integration, readable, told, told_or_none
 from bot.github.auth import Tokens
 from bot.github.gates import Gates
+from bot.github.hooks import Hooks
 from bot.github.login import DeviceFlow
-from bot.github.payloads import Malformed, parse_deployment, parse_pull_request, parse_status
+from bot.github.payloads import parse_deployment, parse_pull_request, parse_status
 
 REFS = 3  # pages of a hundred, of branches and of tags, in which a name that is alike is looked for
 LARGEST_FILE = 64 * 1024  # bytes of a file that is read
 LONGEST_DESCRIPTION = 140  # characters of a deployment status; GitHub refuses more
 
-Told = TypeVar("Told")
 
-
-class GitHubClient(Gates):
+class GitHubClient(Gates, Hooks):
     """The port `bot.deploys.ports.GitHub`, over HTTP. Thread-safe.
 
     `web_url` is where people log in to that GitHub; `seal` is a secret, under which the handles of logins are sealed.
@@ -153,7 +151,7 @@ class GitHubClient(Gates):
     def find_deployment(self, repository: str, environment: str, task: str, our_id: str) -> Deployment | None:
         with self._asking(repository, "Deployments: read") as found:
             newest = _page(found, "deployments", PAGE, environment=environment, task=task)
-            ours = [made for made in _readable(partial(parse_deployment, repository), newest) if made.our_id == our_id]
+            ours = [made for made in readable(partial(parse_deployment, repository), newest) if made.our_id == our_id]
         return ours[-1] if ours else None  # the oldest: who copies a payload comes after it
 
     def past_deployments(self, repository: str, limit: int) -> Iterable[tuple[Deployment, list[Status]]]:
@@ -161,9 +159,9 @@ class GitHubClient(Gates):
             return [
                 (
                     deployment,
-                    list(_readable(parse_status, _page(found, f"deployments/{deployment.id}/statuses", PAGE))),
+                    list(readable(parse_status, _page(found, f"deployments/{deployment.id}/statuses", PAGE))),
                 )
-                for deployment in _readable(partial(parse_deployment, repository), _page(found, "deployments", limit))
+                for deployment in readable(partial(parse_deployment, repository), _page(found, "deployments", limit))
             ]
 
     def write_status(
@@ -192,7 +190,16 @@ class GitHubClient(Gates):
 
     def statuses(self, repository: str, deployment_id: int) -> list[Status]:
         with self._asking(repository, "Deployments: read") as found:
-            return list(_readable(parse_status, _page(found, f"deployments/{deployment_id}/statuses", PAGE)))
+            return list(readable(parse_status, _page(found, f"deployments/{deployment_id}/statuses", PAGE)))
+
+    def statuses_unless(self, repository: str, deployment_id: int, etag: str) -> tuple[list[Status], str] | None:
+        with self._asking(repository, "Deployments: read") as found:
+            url = f"{found.url}/deployments/{deployment_id}/statuses"
+            known = {"If-None-Match": etag} if etag else {}
+            headers, raw = found.requester.requestJsonAndCheck("GET", url, {"per_page": PAGE}, headers=known)
+            if raw is None:  # 304 has no body
+                return None
+            return list(readable(parse_status, raw)), str(headers.get("etag", ""))
 
     def repository(self, repository: str) -> AsProvidersSeeIt:
         """The repository for a provider, with this bot's rights."""
@@ -238,11 +245,6 @@ class GitHubClient(Gates):
             raw = found.raw_data
             _stayed(repository, raw["html_url"] + "/")
             return dict(raw.get("permissions") or {})
-
-    def hooks(self, repository: str) -> list[dict[str, Any]]:
-        """The repository's webhooks. Raises NotAllowedByGitHub or NotFoundAtGitHub where they are hidden."""
-        with self._asking(repository, "Webhooks: read") as found:
-            return _page(found, "hooks", PAGE)
 
     def installation(self, repository: str, app_id: int, private_key: str) -> dict[str, Any]:
         """A GitHub App's installation on a repository: its `permissions` and `events`, as GitHub says them."""
@@ -309,10 +311,3 @@ def _stayed(repository: str, url: str) -> None:
 def _page(found: Repository, path: str, limit: int, **filters: str) -> list[dict[str, Any]]:
     """The first (and newest) up to `limit` of a list in one request; PyGithub's objects would ask for each again."""
     return list(told(found, path, per_page=min(limit, PAGE), **filters))
-
-
-def _readable(parse: Callable[[dict[str, Any]], Told], told: Iterable[dict[str, Any]]) -> Iterator[Told]:
-    """What can be understood of a list; one item that can't must not hide the others."""
-    for item in told:
-        with contextlib.suppress(Malformed):
-            yield parse(item)

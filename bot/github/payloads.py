@@ -14,6 +14,7 @@ import msgspec
 
 from bot.deploys.events import (
     ChecksChanged,
+    Delivery,
     Deployment,
     DeploymentCreated,
     Event,
@@ -322,6 +323,20 @@ def parse_status(value: dict[str, Any]) -> Status:
 def parse_pull_request(repository: str, value: dict[str, Any]) -> PullRequest:
     """A pull request from a REST answer; raises Malformed."""
     return _converted(value, _PullRequest).event(repository)
+
+
+class _Delivery(msgspec.Struct):
+    id: Id
+    guid: str
+    delivered_at: datetime
+    status_code: int
+    event: str
+
+
+def parse_delivery(value: dict[str, Any]) -> Delivery:
+    """An attempt to deliver a webhook from a REST answer; raises Malformed."""
+    read = _converted(value, _Delivery)
+    return Delivery(read.id, read.guid, read.delivered_at, 200 <= read.status_code < 300, read.event in EVENTS)
 
 
 class _CommitStatus(msgspec.Struct):

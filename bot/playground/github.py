@@ -99,9 +99,11 @@ class SimulatedGitHub(Logins):
         return found
 
     def delivery_for(self, call: Call) -> Delivery:
-        hook = self.hook_for(call)
+        return self.delivery_of(self.hook_for(call), call.args[1])
+
+    def delivery_of(self, hook: Hook, number: str) -> Delivery:
         for delivery in self.deliveries:
-            if delivery.hook_id == hook.id and str(delivery.id) == call.args[1]:
+            if delivery.hook_id == hook.id and str(delivery.id) == number:
                 return delivery
         raise Refused(404, "Not Found")
 

@@ -142,6 +142,11 @@ class Access(Workflows):
             self._rate_used += int(left)
             return left
 
+    def uncount_request(self) -> None:
+        """To be told that nothing has changed is free."""
+        with self.lock:
+            self._rate_used -= 1
+
     def rate(self) -> dict[str, int]:
         """Limit, used, remaining, and reset in seconds since 1970."""
         now = self.now()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bot.playground.github_bodies import APP_CREATED, stamp
-from bot.playground.github_reading import repository_routes
+from bot.playground.github_reading import delivery_page, repository_routes
 from bot.playground.github_rest import Answer, Call, Routes, ok
-from bot.playground.github_state import Json
+from bot.playground.github_state import Hook, Json
 from bot.playground.github_world import INSTALLATION_ID, Refused
 
 account_routes = Routes()
@@ -114,6 +114,31 @@ def access_tokens(call: Call) -> Answer:
         found = [r for r in call.github.repositories.values() if r.id in made.repositories]
         body["repositories"] = [call.github.records.repository(repo) for repo in found]
     return Answer(201, body)
+
+
+def _app_hook(call: Call) -> Hook:
+    _as_app(call)
+    if call.github.app_hook is None:
+        raise Refused(404, "Not Found")
+    return call.github.app_hook
+
+
+@route("GET", "/app/hook/config", doc="apps/webhooks#get-a-webhook-configuration-for-an-app")
+def app_hook_config(call: Call) -> Answer:
+    hook = _app_hook(call)
+    config = {"content_type": hook.content_type, "insecure_ssl": "0", "secret": "********", "url": hook.target_url}
+    return ok(config)
+
+
+@route("GET", "/app/hook/deliveries", doc="apps/webhooks#list-deliveries-for-an-app-webhook")
+def app_hook_deliveries(call: Call) -> Answer:
+    return delivery_page(call, _app_hook(call))
+
+
+@route("POST", "/app/hook/deliveries/{delivery}/attempts", doc="apps/webhooks")
+def redeliver_to_app(call: Call) -> Answer:
+    call.github.redeliver(call.github.delivery_of(_app_hook(call), call.args[0]))
+    return Answer(202, {})
 
 
 @route("GET", "/installation/repositories", "metadata=read", "apps/installations")

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from bot.playground.github_bodies import stamp
 from bot.playground.github_rest import Answer, Call, Routes, ok
-from bot.playground.github_state import CheckRun, Commit, Json, Person
+from bot.playground.github_state import CheckRun, Commit, Hook, Json, Person
 from bot.playground.github_webhooks import Delivery
 from bot.playground.github_world import Refused
 
@@ -317,8 +317,11 @@ def hook(call: Call) -> Answer:
 
 @get("GET", "/hooks/{id}/deliveries", "repository_hooks=read", "repos/webhooks")
 def hook_deliveries(call: Call) -> Answer:
+    return delivery_page(call, call.github.hook_for(call))
+
+
+def delivery_page(call: Call, hook: Hook) -> Answer:
     """Newest first, paged by cursor: the id of the first delivery of the next page."""
-    hook = call.github.hook_for(call)
     sent = [one for one in reversed(call.github.deliveries) if one.hook_id == hook.id]
     size = call.query.get("per_page", "30")
     per_page = min(int(size) if size.isdecimal() and int(size) else 30, 100)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode
@@ -74,8 +75,12 @@ def github_app(github: SimulatedGitHub) -> Starlette:
         if fault is not None and fault.drop == "after":
             await drop_connection(request)
             return Response()
-        recorded.status, recorded.answer = answer.status, answer.body
-        return _response(github, answer)
+        response = _response(github, answer, request.headers.get("if-none-match", ""))
+        recorded.status, recorded.answer = response.status_code, answer.body
+        if response.status_code == 304:
+            recorded.answer = None
+            github.uncount_request()
+        return response
 
     return Starlette(routes=[Path("/{path:path}", serve, methods=METHODS)])
 
@@ -177,7 +182,7 @@ def _permit(actor: Actor, route: Route, repo: Repository | None) -> None:
     raise _Forbidden(actor, route.needs)
 
 
-def _response(github: SimulatedGitHub, answer: Answer) -> Response:
+def _response(github: SimulatedGitHub, answer: Answer, known: str) -> Response:
     rate = github.rate()
     headers = {
         "X-GitHub-Media-Type": "github.v3; format=json",
@@ -192,7 +197,12 @@ def _response(github: SimulatedGitHub, answer: Answer) -> Response:
     if answer.body is None:
         return Response(status_code=answer.status, headers=headers)
     headers.setdefault("content-type", "application/json; charset=utf-8")
-    return Response(_bytes(answer.body), answer.status, headers)
+    body = _bytes(answer.body)
+    if answer.status == 200:
+        headers["etag"] = f'W/"{hashlib.sha256(body).hexdigest()}"'
+        if known == headers["etag"]:
+            return Response(status_code=304, headers=headers)
+    return Response(body, answer.status, headers)
 
 
 def _bytes(body: Any) -> bytes:

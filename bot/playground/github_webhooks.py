@@ -61,6 +61,7 @@ class Webhooks(World):
         super().__init__(**options)
         self.pending: list[Delivery] = []
         self.deliveries: list[Delivery] = []
+        self.app_hook: Hook | None = None
         self._arrived = threading.Condition(self.lock)
 
     def add_hook(
@@ -82,6 +83,11 @@ class Webhooks(World):
             self.ping(repo, hook)
             return hook.id
 
+    def set_app_hook(self, target_url: str, *, secret: str, events: tuple[str, ...] = ("*",)) -> None:
+        """Gives the GitHub App its webhook, which is told of every repository."""
+        with self.change():
+            self.app_hook = Hook(self.next_id("hook"), target_url, secret, tuple(events), "json", True, self.now())
+
     def ping(self, repo: Repository, hook: Hook) -> None:
         payload = {
             "zen": "Ship small, ship often.",
@@ -98,7 +104,7 @@ class Webhooks(World):
             whole = {**payload, **self._common(repo, sender)}
             if event == "push":
                 whole["repository"] = self._push_repository(repo)
-            for hook in repo.hooks.values():
+            for hook in (*repo.hooks.values(), *([self.app_hook] if self.app_hook is not None else [])):
                 if hook.wants(event):
                     self._queue(repo, hook, event, whole)
 
@@ -210,8 +216,8 @@ class Webhooks(World):
             "X-GitHub-Delivery": guid,
             "X-GitHub-Event": event,
             "X-GitHub-Hook-ID": str(hook.id),
-            "X-GitHub-Hook-Installation-Target-ID": str(repo.id),
-            "X-GitHub-Hook-Installation-Target-Type": "repository",
+            "X-GitHub-Hook-Installation-Target-ID": str(self.app_id if hook is self.app_hook else repo.id),
+            "X-GitHub-Hook-Installation-Target-Type": "integration" if hook is self.app_hook else "repository",
         }
         if hook.secret:
             for name, method in (("X-Hub-Signature", "sha1"), ("X-Hub-Signature-256", "sha256")):

@@ -10,11 +10,11 @@ from bot.service.again import Again
 from bot.service.linking import Linking
 from bot.service.locking import Locking
 from bot.service.previewing import Previewing
+from bot.service.redelivering import Redelivering
 from bot.service.remembering import Remembering
-from bot.service.scheduling import Scheduling
 from bot.service.subscribing import Subscribing
 from bot.service.voting import Voting
 
 
-class Service(Previewing, Scheduling, Again, Voting, Locking, Linking, Remembering, Subscribing):
+class Service(Redelivering, Previewing, Again, Voting, Locking, Linking, Remembering, Subscribing):
     """What can be done with deploys, one file for each kind of verb."""

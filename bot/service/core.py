@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -23,12 +23,16 @@ from bot.store.engine import Store
 # Kinds of jobs that the verbs leave behind; `bot/app.py` says who does them.
 CARD, CREATE, CHANGE, PAST = "card", "create", "change", "past"
 PROMOTE = "promote"
-BRANCH = "branch"
+BRANCH, HEAD = "branch", "head"
+LOOK, DELIVERIES = "look", "deliveries"
 DECIDE, WATCH, STOP = "decide", "watch", "stop"
 PREVIEW, GONE = "preview", "gone"
 LOCK_TIMER, SCHEDULE_TIMER = "lock", "schedule"
 TELL = "tell"
 FILE = "file"
+
+LOOK_AGAIN = timedelta(minutes=1)  # after which GitHub is asked how a deployment stands, in case a webhook was lost
+RARELY = timedelta(hours=1)  # the same for one that was lost
 
 Place = tuple[str, str]
 
@@ -121,6 +125,8 @@ class Core:
         )
         records.add_step(connection, deploy.number, "problem", f"{state}:{now.isoformat()}", now, state=state)
         self._free(connection, deploy)
+        if state == states.LOST:
+            self._look_at(connection, deploy.number, now + RARELY)
         self._reached(deploy.app, deploy.environment, state)
         return self._show(connection, deploy.number)
 
@@ -151,6 +157,19 @@ class Core:
 
     def _watch(self, connection: sa.Connection, number: int, at: datetime) -> None:
         job = jobs.new_job(WATCH, {"deploy": number}, subject=f"watch:{number}", run_at=at)
+        jobs.add(connection, job, self._clock.now())
+
+    def _look_at(
+        self, connection: sa.Connection, number: int, at: datetime, *, etag: str = "", looked: datetime | None = None
+    ) -> None:
+        """How the deploy stands at GitHub is looked at then. `etag` is of the last answer, `looked` when it came."""
+        job = jobs.new_job(
+            LOOK,
+            {"deploy": number, "etag": etag, "looked": looked.isoformat() if looked else None},
+            subject=f"look:{number}",
+            run_at=at,
+            priority=jobs.BACKGROUND,
+        )
         jobs.add(connection, job, self._clock.now())
 
     def _stop(self, connection: sa.Connection, number: int) -> None:

@@ -25,6 +25,7 @@ from bot.deploys.model import TEARDOWN, Change, Commit, Deploy, Problem, short
 from bot.deploys.policy import CHECKS, CLEAR, WAITING, Finding
 from bot.deploys.ports import Merged, NewDeployment
 from bot.service.asking import Asking
+from bot.service.core import LOOK_AGAIN
 from bot.service.running import WINDING_UP, Running
 from bot.store import gates, records, runs
 
@@ -121,6 +122,7 @@ class Creating(Asking, Running):
             if deploy.slot is None and gates.running(connection, deploy.app, deploy.environment) is None:
                 values["slot"] = gates.slot(deploy.app, deploy.environment)  # it had been given up, and is there
             self._watch(connection, deploy.number, min(now + states.UNHEARD, deadline))
+            self._look_at(connection, deploy.number, now + LOOK_AGAIN)
         records.update_deploy(connection, deploy.number, **values)
         if deploy.state == states.CANCELLED and deploy.deployment_id is None:
             self._stop(connection, deploy.number)

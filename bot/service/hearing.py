@@ -25,7 +25,7 @@ from bot.deploys.events import (
 from bot.deploys.model import ELSEWHERE, ROLLBACK, Deploy
 from bot.service.automating import Automating
 from bot.service.configuring import Configuring
-from bot.service.core import PAST, PROMOTE
+from bot.service.core import LOOK_AGAIN, PAST, PROMOTE
 from bot.service.creating import Creating
 from bot.store import gates, jobs, records
 
@@ -114,6 +114,8 @@ class Hearing(Creating, Automating, Configuring):
                 if app is None:
                     return None
                 deploy = self._adopt(connection, told, app)
+                if not any(states.is_final(status.state) for status in statuses):
+                    self._look_at(connection, deploy.number, self._clock.now() + LOOK_AGAIN)
             if deploy.deployment_id is None:
                 self._is_made(connection, deploy, told, sha=told.sha)
                 deploy = self._locked(connection, deploy.number)
@@ -125,6 +127,16 @@ class Hearing(Creating, Automating, Configuring):
                 self._announce(connection, deploy)
                 self._refresh(connection, deploy)
             return deploy
+
+    def _hear(self, connection: sa.Connection, deploy: Deploy, statuses: Sequence[Status]) -> None:
+        """Takes in statuses of a deploy whose deployment is known, the oldest first."""
+        if deploy.ours:
+            gates.claim(connection, [(deploy.app, deploy.environment)])
+        deploy = self._locked(connection, deploy.number)
+        for status in statuses:
+            deploy = self._report(connection, deploy, status)
+        self._announce(connection, deploy)
+        self._refresh(connection, deploy)
 
     def _find(self, connection: sa.Connection, told: Deployment) -> Deploy | None:
         repository = self._spelling(told.repository)

@@ -32,7 +32,7 @@ class Previewing(Hearing):
             for name, app in self.config.apps.items():
                 if app.previews is not None and app.repository.casefold() == event.pull.repository.casefold():
                     pull = replace(event.pull, repository=app.repository)
-                    self._hear(name, app.previews, pull)
+                    self._heard_pull(name, app.previews, pull)
         return super().on_event(event)
 
     def start(self) -> None:
@@ -111,7 +111,7 @@ class Previewing(Hearing):
 
     # hearing
 
-    def _hear(self, app: str, config: Previews, pull: PullRequest) -> None:
+    def _heard_pull(self, app: str, config: Previews, pull: PullRequest) -> None:
         now = self._clock.now()
         with self._store.write() as connection:
             known = rows.of_pull(connection, app, pull.number, lock=True)
@@ -127,9 +127,9 @@ class Previewing(Hearing):
             new = previews.heard(known, pull, config.label)
             if new.gone or not new.asks:  # nothing is where the config called it so far
                 new = replace(new, environment=config.name(new.pull))
-            self._learn(connection, known, new)
+            self._keep(connection, known, new)
 
-    def _learn(self, connection: sa.Connection, known: Preview, new: Preview) -> None:
+    def _keep(self, connection: sa.Connection, known: Preview, new: Preview) -> None:
         """Stores what is new of a preview, which is held, and leaves what follows from it to the job."""
         if new == known:
             return
@@ -151,7 +151,7 @@ class Previewing(Hearing):
             if pull is not None:
                 # What came in while GitHub was asked may raise a doubt of its own.
                 sure = replace(known, doubts=max(0, known.doubts - preview.doubts))
-                self._learn(connection, known, previews.heard(sure, pull, config.label, sure=True))
+                self._keep(connection, known, previews.heard(sure, pull, config.label, sure=True))
 
     # doing
 

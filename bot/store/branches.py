@@ -42,6 +42,12 @@ def branch(connection: sa.Connection, number: int) -> Branch | None:
     return Branch(**row._mapping) if row is not None else None
 
 
+def newest(connection: sa.Connection, limit: int) -> list[Branch]:
+    """Those that something was heard of last."""
+    query = sa.select(branches).order_by(branches.c.heard_at.desc(), branches.c.id.desc()).limit(limit)
+    return [Branch(**row._mapping) for row in connection.execute(query)]
+
+
 def known(connection: sa.Connection, repository: str, name: str) -> int | None:
     """The id of a branch's row; None where nothing was heard of it."""
     same = sa.and_(branches.c.repository == repository.lower(), branches.c.name == name)

@@ -218,6 +218,13 @@ def open_subjects(connection: sa.Connection, subjects: Sequence[str]) -> set[str
     return found
 
 
+def waiting(connection: sa.Connection, kind: str) -> list[dict[str, Any]]:
+    """What the ready jobs of a kind are about."""
+    ready = jobs.c.state == sa.literal_column("'ready'")
+    payloads = connection.execute(sa.select(jobs.c.payload).where(ready, jobs.c.kind == kind)).scalars()
+    return [msgspec.json.decode(payload) for payload in payloads]
+
+
 def keep_only(connection: sa.Connection, kind: str, subjects: Sequence[str]) -> None:
     """Deletes the ready jobs of a kind whose subject is none of these."""
     ready = jobs.c.state == sa.literal_column("'ready'")

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bot.deploys import states
-from bot.deploys.model import BY_BRANCH, Change, Deploy, Problem, Step
+from bot.deploys.model import BY_BRANCH, ELSEWHERE, Change, Deploy, Problem, Step
 from bot.store.schema import REF_START, Moment, cards, deploys, facts, ref_start, timeline
 
 COLUMNS = [column for column in deploys.c if column.name != "source"]
@@ -240,6 +240,14 @@ def under_way(connection: sa.Connection, places: Sequence[Place], *, since: date
     return _by_place(places, reversed(_of_each(connection, _OPEN_OF_EACH, places, limit=50, since=since)))
 
 
+def open_at_github(connection: sa.Connection, *, since: datetime) -> list[int]:
+    """The numbers of deploys that have a deployment and are not over; of those that others made, the ones made after
+    `since`."""
+    young = sa.or_(deploys.c.origin != ELSEWHERE, deploys.c.asked_at >= since)
+    which = sa.and_(deploys.c.finished_at.is_(None), deploys.c.deployment_id.is_not(None), young)
+    return list(connection.execute(sa.select(deploys.c.number).where(which)).scalars())
+
+
 def _of_each(
     connection: sa.Connection, statements: Mapping[str, sa.TextualSelect], places: Sequence[Place], **values: Any
 ) -> list[Deploy]:
@@ -281,6 +289,19 @@ def add_step(connection: sa.Connection, number: int, kind: str, key: str, at: da
         .returning(timeline.c.id)
     )
     return connection.execute(statement).one_or_none() is not None
+
+
+def known_statuses(connection: sa.Connection, number: int) -> set[int]:
+    """GitHub's ids of the statuses that are in a deploy's timeline."""
+    which = sa.and_(timeline.c.deploy == number, timeline.c.kind == "status")
+    return {int(key) for key in connection.execute(sa.select(timeline.c.key).where(which)).scalars()}
+
+
+def heard_at(connection: sa.Connection, number: int) -> datetime | None:
+    """When the newest status of a deploy was reported; None before the first."""
+    which = sa.and_(timeline.c.deploy == number, timeline.c.kind == "status")
+    newest: datetime | None = connection.execute(sa.select(sa.func.max(timeline.c.at)).where(which)).scalar()
+    return newest
 
 
 def steps(connection: sa.Connection, number: int, after: int = 0) -> list[Step]:

@@ -13,9 +13,12 @@ from bot.service.core import (
     CHANGE,
     CREATE,
     DECIDE,
+    DELIVERIES,
     FILE,
     GONE,
+    HEAD,
     LOCK_TIMER,
+    LOOK,
     PAST,
     PREVIEW,
     SCHEDULE_TIMER,
@@ -67,8 +70,9 @@ def test_the_kinds_of_jobs_are_those_there_are() -> None:
         line for line in section.splitlines() if line.startswith(("- **Inbox", "- **Outbox", "- **Work", "- **Timers"))
     ]
     named = set(re.findall(r"`([a-z_.]+)`", " ".join(lines))) - {"delivery", "subject"}
-    timers = {DECIDE, WATCH, LOCK_TIMER, SCHEDULE_TIMER}
-    inside = {CARD, TELL, CREATE, CHANGE, STOP, PAST, FILE, LOGIN, REPORT, PREVIEW, GONE} | timers
+    at_github = {CREATE, CHANGE, STOP, REPORT, PAST, FILE, LOGIN, DELIVERIES, PREVIEW, GONE}
+    timers = {DECIDE, WATCH, LOCK_TIMER, SCHEDULE_TIMER, LOOK, HEAD}
+    inside = {CARD, TELL, *at_github, *timers}
     kinds = {COMMAND, CLICK, EVENT, *inside} | {KIND + event for event in EVENTS}
     assert named <= kinds
     assert {COMMAND, CLICK, EVENT, *inside} <= named

@@ -192,7 +192,7 @@ def test_the_webhook_of_an_organization_shows_by_its_ping(small: World, look: Lo
 def test_webhooks_that_the_token_may_not_list(make_world: Callable[..., World], look: Look) -> None:
     world = make_world(config=SMALL)
     del world.github.token_permissions["repository_hooks"]
-    hidden = "acme/web: I may not list its webhooks (that takes Webhooks: read)"
+    hidden = "acme/web: I may not list its webhooks, nor ask for one that was lost (Webhooks: write)"
     assert warns(look(world, 0)) == [
         f"{hidden}, and none has pinged me yet: see at GitHub that one leads to https://…/github/webhooks"
     ]
