@@ -16,6 +16,7 @@ PUSH, GREEN, MERGE = "push", "green", "merge"  # causes of a deploy that a branc
 BY_BRANCH = (PUSH, GREEN, MERGE)
 PREVIEW, SCHEDULE = "preview", "schedule"  # that a pull request led to, and that the time did
 ELSEWHERE = "github"  # origin of a deploy that somebody created at GitHub without this bot
+PROTECTED = "protection"  # origin of a deploy of GitHub Actions that waits there for this bot's word
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,8 +354,13 @@ class Deploy:
         return self.origin == RULE
 
     @property
+    def protected(self) -> bool:
+        """Whether it is GitHub's, which asks this bot whether it may go."""
+        return self.origin == PROTECTED
+
+    @property
     def ours(self) -> bool:
-        """Whether this bot made it, so that its room may be written to."""
+        """Whether this bot made it or decides about it, so that its room may be written to."""
         return self.origin != ELSEWHERE
 
 
@@ -363,8 +369,8 @@ class Step:
     """One line of a deploy's timeline.
 
     `kind` is `status` (reported at GitHub), `merged`, `problem` (it ended or waits without a word of GitHub's), `asks`
-    and `reminds` (those who may approve), `approved`, `rejected` or `overridden` (a freeze was). `actor` is a GitHub
-    login for a status, a Slack user's id for what people do here.
+    and `reminds` (those who may approve), `approved`, `rejected`, `overridden` (a freeze was) or `bypassed` (GitHub did
+    not wait for this bot's word). `actor` is a GitHub login for a status, a Slack user's id for what people do here.
     """
 
     id: int

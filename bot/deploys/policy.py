@@ -105,6 +105,7 @@ class Facts:
     ahead: Sequence[Ahead] = ()
     rollback: bool = False
     automatic: bool = False  # a rule of the config asks, for the person
+    protecting: bool = False  # it is GitHub's own deployment, which waits there: the gates of PROTECTING alone
     some_check: bool = False  # it waits until anything at all was reported about the commit
 
 
@@ -122,7 +123,7 @@ class Decision:
 
 def decide(facts: Facts) -> Decision:
     """What every gate says, and what follows."""
-    findings = tuple(gate(facts) for gate in GATES)
+    findings = tuple(gate(facts) for gate in (PROTECTING if facts.protecting else GATES))
     waiting = [finding for finding in findings if finding.verdict == WAITING]
     if any(finding.verdict == REFUSED for finding in findings):
         return Decision(REFUSE, findings)
@@ -163,9 +164,10 @@ def _permission(facts: Facts) -> Finding:
 
 
 def _lock(facts: Facts) -> Finding:
-    """Somebody else's lock keeps it; one's own lets it through, unless it is a rule that asks: who locks an
-    environment does not want their own next push in it."""
-    others = [lock for lock in facts.locks if facts.automatic or lock.person != facts.asker.key]
+    """Somebody else's lock keeps it; one's own lets it through, unless it is a rule or a workflow that asks: who locks
+    an environment does not want their own next push in it."""
+    unasked = facts.automatic or facts.protecting
+    others = [lock for lock in facts.locks if unasked or lock.person != facts.asker.key]
     if not others:
         own = [lock.as_json() for lock in facts.locks]
         return Finding(LOCK, PASSED, "own" if own else "none", {"locks": own} if own else {})
@@ -313,3 +315,5 @@ GATES: tuple[Callable[[Facts], Finding], ...] = (
     _approvals,
     _queue,
 )
+# Of what GitHub runs by itself, where, when and in which order is its workflow's business.
+PROTECTING = (_lock, _freeze, _approvals)

@@ -27,6 +27,7 @@ DECIDE, WATCH, STOP = "decide", "watch", "stop"
 LOCK_TIMER = "lock"
 TELL = "tell"
 FILE = "file"
+ANSWER, REVIEW = "answer", "review"
 
 Place = tuple[str, str]
 
@@ -76,6 +77,12 @@ class Core:
         announced = [item.room for item in app.announce if item.covers(environment)]
         return announced or list(app.rooms[:1])
 
+    def _spelling(self, repository: str) -> str:
+        """The repository as the config spells it; GitHub doesn't mind the case."""
+        folded = repository.casefold()
+        names = (app.repository for app in self.config.apps.values())
+        return next((name for name in names if name.casefold() == folded), repository)
+
     # the row
 
     def _locked(self, connection: sa.Connection, number: int) -> Deploy:
@@ -102,6 +109,8 @@ class Core:
         records.add_step(connection, deploy.number, "problem", f"{state}:{now.isoformat()}", now, state=state)
         self._free(connection, deploy)
         self._reached(deploy.app, deploy.environment, state)
+        if deploy.protected:
+            self._answer(connection, deploy.number)
         return self._show(connection, deploy.number)
 
     def _free(self, connection: sa.Connection, deploy: Deploy) -> None:
@@ -135,6 +144,10 @@ class Core:
 
     def _stop(self, connection: sa.Connection, number: int) -> None:
         jobs.add(connection, jobs.new_job(STOP, {"deploy": number}, subject=f"stop:{number}"), self._clock.now())
+
+    def _answer(self, connection: sa.Connection, number: int) -> None:
+        """Lets GitHub know how it stands with a deploy that waits there."""
+        jobs.add(connection, jobs.new_job(ANSWER, {"deploy": number}, subject=f"answer:{number}"), self._clock.now())
 
     def _tell(self, connection: sa.Connection, user_id: str, what: str, facts: dict[str, Any], key: str) -> None:
         """Leaves word for one person, in the conversation with the bot; once for each `key`."""

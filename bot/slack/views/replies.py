@@ -177,6 +177,7 @@ def _step(step: Step, vote: Vote | None) -> str:
         "merged": f"GitHub merged the default branch: {code(step.actor)}",
         "overridden": f"{person(step.actor)} went through a freeze",
         "forced": f"{person(step.actor)} forced it",
+        "bypassed": "GitHub went on without my word",
     }
     return words.get(step.kind) or code(step.state or step.kind)
 
