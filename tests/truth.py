@@ -137,6 +137,8 @@ ENDPOINTS = [
         body="ReposOwnerRepoStatusesShaPostBody",
     ),
     _get(f"{R}/statuses/{{ref*}}", "[Status]", paged=True),  # the older place, which PyGithub asks
+    Endpoint("POST", f"{R}/actions/runs/{{id}}/deployment_protection_rule", {204: None}, body="ReviewCustomGates"),
+    _get(f"{R}/actions/runs/{{id}}/approvals", "[EnvironmentApprovals]"),
     _get(f"{R}/pulls", "[PullRequestSimple]", "state", "head", "base", "sort", "direction", paged=True),
     _get(f"{R}/pulls/{{number}}", "PullRequest"),
     _get(f"{R}/collaborators/{{login}}/permission", "RepositoryCollaboratorPermission"),
@@ -160,6 +162,10 @@ WEBHOOKS = {
     ("check_suite", "completed"): "WebhookCheckSuiteCompleted",
     ("deployment", "created"): "WebhookDeploymentCreated",
     ("deployment_status", "created"): "WebhookDeploymentStatusCreated",
+    ("deployment_protection_rule", "requested"): "WebhookDeploymentProtectionRuleRequested",
+    ("deployment_review", "requested"): "WebhookDeploymentReviewRequested",
+    ("deployment_review", "approved"): "WebhookDeploymentReviewApproved",
+    ("deployment_review", "rejected"): "WebhookDeploymentReviewRejected",
     ("workflow_run", "requested"): "WebhookWorkflowRunRequested",
     ("workflow_run", "in_progress"): "WebhookWorkflowRunInProgress",
     ("workflow_run", "completed"): "WebhookWorkflowRunCompleted",
@@ -169,6 +175,12 @@ WEBHOOKS = {
     ("pull_request", "labeled"): "WebhookPullRequestLabeled",
     ("pull_request", "unlabeled"): "WebhookPullRequestUnlabeled",
     ("pull_request", "closed"): "WebhookPullRequestClosed",
+}
+
+
+# What takes one of several bodies.
+EITHER: dict[str, Any] = {
+    "ReviewCustomGates": models.ReviewCustomGatesStateRequired | models.ReviewCustomGatesCommentRequired
 }
 
 
@@ -288,6 +300,8 @@ def check_github_request(method: str, path: str, query: dict[str, str], json: An
         assert json in (None, {}), f"{method} {path} takes no body"
         return
     _hold(endpoint.body, {} if json is None else json, f"body of {method} {path}")
+    if endpoint.body == "ReviewCustomGates":
+        assert len(json.get("comment", "")) <= 1024, f"body of {method} {path}: comment over 1024"
     extra = unknown_keys(endpoint.body, {} if json is None else json)
     assert not extra, f"body of {method} {path}: unknown keys {extra}"
     if path.rpartition("/")[2] == "statuses" and json.get("description"):
@@ -380,5 +394,5 @@ def _hold(model: str, json: Any, where: str) -> None:
 @cache
 def _adapter(model: str) -> TypeAdapter[Any]:
     name = model.strip("[]")
-    kind = getattr(models, name)
+    kind = getattr(models, name, None) or EITHER[name]
     return TypeAdapter(list[kind] if model.startswith("[") else kind)  # type: ignore[valid-type]

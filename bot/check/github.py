@@ -24,11 +24,12 @@ from bot.deploys.errors import (
 from bot.deploys.ports import NewDeployment
 from bot.deploys.repository_file import filled_in
 from bot.github.client import GitHubClient
-from bot.github.payloads import EVENTS
+from bot.github.payloads import EVENTS, OF_APPS
 from bot.settings import Settings
 
 WEBHOOKS = "/github/webhooks"
-NEEDED_EVENTS = EVENTS - {"ping"}  # GitHub sends a ping whatever a hook is for
+# GitHub sends a ping whatever a hook is for, and those of Apps are for who wants its environment gates here.
+NEEDED_EVENTS = EVENTS - OF_APPS - {"ping"}
 EVENT_NAMES = {  # as the settings of a webhook list them
     "check_run": "Check runs",
     "check_suite": "Check suites",
@@ -38,6 +39,10 @@ EVENT_NAMES = {  # as the settings of a webhook list them
     "push": "Pushes",
     "status": "Statuses",
     "workflow_run": "Workflow runs",
+}
+APP_EVENT_NAMES = {
+    "deployment_protection_rule": "Deployment protection rule",
+    "deployment_review": "Deployment review",
 }
 NO_COMMIT = "0" * 40  # a deployment of it can be asked for and never made, which shows whether it is allowed
 ANYBODY = "ghost"  # GitHub's account of nobody in particular: what matters is whether an answer is given

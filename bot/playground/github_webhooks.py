@@ -71,13 +71,18 @@ class Webhooks(World):
         secret: str,
         events: tuple[str, ...] = ("*",),
         content_type: str = "json",
+        of_app: bool = False,
     ) -> int:
-        """Adds a webhook and queues its `ping`. `content_type` is `json` or `form`. Returns the hook's id."""
+        """Adds a webhook and queues its `ping`. `content_type` is `json` or `form`. Returns the hook's id.
+
+        `of_app`: it stands for that of the GitHub App, as far as this repository goes.
+        """
         if content_type not in ("json", "form"):
             raise ValueError(f"content_type is json or form, not {content_type}")
         with self.change():
             repo = self.repository(full_name)
             hook = Hook(self.next_id("hook"), target_url, secret, tuple(events), content_type, True, self.now())
+            hook.of_app = of_app
             repo.hooks[hook.id] = hook
             self.ping(repo, hook)
             return hook.id
@@ -210,8 +215,8 @@ class Webhooks(World):
             "X-GitHub-Delivery": guid,
             "X-GitHub-Event": event,
             "X-GitHub-Hook-ID": str(hook.id),
-            "X-GitHub-Hook-Installation-Target-ID": str(repo.id),
-            "X-GitHub-Hook-Installation-Target-Type": "repository",
+            "X-GitHub-Hook-Installation-Target-ID": str(self.app_id if hook.of_app else repo.id),
+            "X-GitHub-Hook-Installation-Target-Type": "integration" if hook.of_app else "repository",
         }
         if hook.secret:
             for name, method in (("X-Hub-Signature", "sha1"), ("X-Hub-Signature-256", "sha256")):

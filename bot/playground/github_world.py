@@ -16,6 +16,7 @@ ROLES = ("none", "read", "triage", "write", "maintain", "admin")
 # What the bot's token, or its app, is granted at first, by the names of fine-grained permissions.
 FIRST_PERMISSIONS = {
     "metadata": "read",
+    "actions": "read",
     "contents": "write",
     "deployments": "write",
     "statuses": "write",

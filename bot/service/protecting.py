@@ -304,9 +304,8 @@ def _waits(deploy: Deploy) -> str:
         if finding.gate == policy.APPROVALS:
             given = finding.facts["given"]
             by = f" by {_names(given)}" if given else ""
-            parts.append(
-                f"{len(given)} of {finding.facts['required']} approved in Slack{by} (`/deploy approve {deploy.number}`)"
-            )
+            how = f"`approve {deploy.number}` there agrees"
+            parts.append(f"{len(given)} of {finding.facts['required']} approved in Slack{by}; {how}")
         elif finding.gate == policy.LOCK:
             owners = [[lock["user_id"], lock["user_name"]] for lock in finding.facts["locks"]]
             parts.append(f"locked in Slack by {_names(owners)}")

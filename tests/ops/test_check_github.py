@@ -6,8 +6,6 @@ from collections.abc import Callable
 
 import pytest
 import yaml
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.ops.checking import SMALL, Look, fails, hooked, ping, warns
 from tests.world import WEBHOOK_SECRET, World
@@ -191,17 +189,6 @@ def test_webhooks_that_the_token_may_not_list(make_world: Callable[..., World], 
 
 
 # A GitHub App
-
-
-@pytest.fixture(scope="module")
-def keys() -> tuple[str, str]:
-    """A private key and its public one, as PEM."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return private.decode(), public.decode()
 
 
 def test_a_github_app(make_world: Callable[..., World], look: Look, keys: tuple[str, str]) -> None:
