@@ -134,8 +134,9 @@ class Protections(Workflows):
             told = {
                 "approver": {**self.records.user(person)},
                 "comment": comment,
-                "reviewers": [self._reviewer(repo, name) for name in rules.reviewers],
-                "workflow_job_run": job,
+                # With an answer, the description knows of users alone, and of no name of the job.
+                "reviewers": [self._reviewer(repo, name) for name in rules.reviewers if "/" not in name],
+                "workflow_job_run": job | {"name": None},
                 "workflow_job_runs": [job],
             }
             self._emit_review(repo, run, state, person, told)

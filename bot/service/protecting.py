@@ -79,10 +79,9 @@ class Protecting(Creating):
         with self._store.write() as connection:
             gates.claim(connection, [(name, asked.environment)])
             source = self._source(connection, asked)
-            deploy = records.add_deploy(
-                connection,
-                source,
-                {
+            known = records.deploy_by_source(connection, source, lock=True)
+            if known is None:
+                new = {
                     **values,
                     "id": str(uuid.uuid4()),
                     "app": name,
@@ -92,14 +91,16 @@ class Protecting(Creating):
                     "sha": asked.sha,
                     "task": asked.deployment.task if asked.deployment else "deploy",
                     "deployment_id": asked.deployment.id if asked.deployment else None,
-                },
-            )
-            if deploy is None:
-                deploy = records.deploy_by_source(connection, source, lock=True)
-                assert deploy is not None
+                }
+                deploy = records.add_deploy(connection, source, new)
+                # Its `deployment` webhook may be taken in at this very moment.
+                known = None if deploy is not None else records.deploy_by_source(connection, source, lock=True)
+            if known is not None:
+                deploy = known
                 if deploy.protected or deploy.state not in _AT_REST:
                     return deploy  # it asks again, or does not wait any more
                 records.update_deploy(connection, deploy.number, **values, reason="", deadline_at=None)
+            assert deploy is not None, "it is new, or known"
             protections.protect(connection, deploy.number, asked.run, now)
             for room in rooms:
                 records.add_card(connection, deploy.number, room)
