@@ -85,6 +85,7 @@ def look_at_github(
                 installation = _installation(github, repository, settings)
                 _repository(report, github, repository, apps, installation)
                 _Webhooks(report, github, repository, settings, pings).look(installation)
+                _gates_of_github(report, repository, installation)
             except TokenRefused:
                 report.fail(
                     f"{credentials}: GitHub refuses it as wrong, expired or revoked: make a new one, and see that "
@@ -148,6 +149,17 @@ def _repository(
         granted = sorted((installation.get("permissions") or {}).items())
         who = "by the App with " + ", ".join(f"{name}: {level}" for name, level in granted)
     report.ok(f"{repository}: can be seen and deployed, {who}")
+
+
+def _gates_of_github(report: Report, repository: str, installation: dict[str, Any] | None) -> None:
+    """Whether an App that GitHub asks before a run goes on can do all that this takes. Nobody has to let it ask."""
+    told = OF_APPS & set((installation or {}).get("events") or ())
+    granted = (installation or {}).get("permissions") or {}
+    if "deployment_protection_rule" in told and granted.get("actions") not in ("read", "write"):
+        report.fail(
+            f"{repository}: the App is subscribed to {APP_EVENT_NAMES['deployment_protection_rule']}, and may not read "
+            "what became of an answer: grant it Actions: read there"
+        )
 
 
 def _impossible(repository: str) -> NewDeployment:

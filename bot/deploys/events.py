@@ -143,7 +143,8 @@ class ChecksChanged:
 class ProtectionAsked:
     """A `deployment_protection_rule`: a workflow's run waits at GitHub until this App lets it into an environment.
 
-    `run` is its id, `url` its page, `login` whose account started it. `deployment` is None where GitHub makes none.
+    `run` is its id, `url` its page, `login` whose account started it, `event` the name of what started it.
+    `deployment` is None where GitHub makes none.
     """
 
     repository: str
@@ -153,6 +154,7 @@ class ProtectionAsked:
     ref: str
     sha: str
     login: str
+    event: str
     deployment: Deployment | None = None
 
 

@@ -106,6 +106,7 @@ class Facts:
     rollback: bool = False
     automatic: bool = False  # a rule of the config asks, for the person
     protecting: bool = False  # it is GitHub's own deployment, which waits there: the gates of PROTECTING alone
+    carries_out: int | None = None  # the deploy under way that it is the carrying out of, at that very commit
     some_check: bool = False  # it waits until anything at all was reported about the commit
 
 
@@ -261,6 +262,8 @@ def _approvals(facts: Facts) -> Finding:
         return Finding(APPROVALS, REFUSED, "rejected", said)
     if approvals is None:
         return Finding(APPROVALS, PASSED, "none")
+    if facts.carries_out is not None:
+        return Finding(APPROVALS, PASSED, "before", {"number": facts.carries_out})
     required = wanted(approvals, rollback=facts.rollback)
     if required == 0:
         return Finding(APPROVALS, PASSED, "none")

@@ -264,9 +264,10 @@ class _ProtectionEvent(msgspec.Struct):
     deployment: _Deployment | None = None
     sha: str | None = None
     ref: str | None = None
+    event: str | None = None
     sender: _User | None = None
 
-    def event(self) -> ProtectionAsked:
+    def asked(self) -> ProtectionAsked:
         made = self.deployment.event(self.repository.full_name) if self.deployment else None
         ref = _text(self.ref)
         for head in _REFS:
@@ -281,6 +282,7 @@ class _ProtectionEvent(msgspec.Struct):
             url=_link(f"{self.repository.html_url}/actions/runs/{run}"),
             ref=made.ref if made else ref,
             sha=made.sha if made else _text(self.sha),
+            event=_text(self.event),
             login=next((login for login in people if login and not login.endswith("[bot]")), people[0] or people[1]),
             deployment=made,
         )
@@ -400,8 +402,8 @@ def parse_webhook(event: str, body: str | bytes) -> Event:
             return ChecksChanged(repository.full_name, _text(commit.head_sha))
         case _PushEvent() as pushed:
             return pushed.event()
-        case _ProtectionEvent() as asked:
-            return asked.event()
+        case _ProtectionEvent() as told:
+            return told.asked()
         case _ReviewEvent() as review:
             return review.event()
         case _PullRequestEvent(action, pull, repository, sender, label):

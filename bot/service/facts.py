@@ -83,6 +83,7 @@ class Deciding(Core):
             rollback=deploy.cause == ROLLBACK,
             automatic=deploy.automatic,
             protecting=deploy.protected,
+            carries_out=deploy.of if deploy.protected else None,
             some_check=deploy.cause == GREEN,
             reason=deploy.reason,
             asker=outside.asker,

@@ -78,6 +78,9 @@ class Protecting(Creating):
         }
         with self._store.write() as connection:
             gates.claim(connection, [(name, asked.environment)])
+            under_way = gates.running(connection, name, asked.environment)
+            if under_way is not None and asked.event == "deployment" and under_way.sha == asked.sha:
+                values["of"] = under_way.number  # its workflow is what waits: whoever had to agree has agreed
             source = self._source(connection, asked)
             known = records.deploy_by_source(connection, source, lock=True)
             if known is None:
@@ -321,6 +324,8 @@ def _approval(deploy: Deploy) -> str:
         if finding.gate == policy.APPROVALS and finding.code == "given":
             given, required = finding.facts["given"], finding.facts["required"]
             return f"Approved in Slack by {_names(given)} ({len(given)} of {required}) · {_mark(deploy.number)}"
+        if finding.gate == policy.APPROVALS and finding.code == "before":
+            return f"Let out in Slack as {_mark(finding.facts['number'])} · {_mark(deploy.number)}"
     return f"No approval is asked for in Slack, no lock and no freeze holds it · {_mark(deploy.number)}"
 
 

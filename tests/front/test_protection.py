@@ -409,3 +409,21 @@ def test_an_app_that_may_not_answer(world: World) -> None:
     line = cards(world)[0].splitlines()[1]
     assert line.startswith("I could not tell GitHub that it may go. ")
     assert "Deployments: write" in line
+
+
+def test_the_workflow_that_carries_a_deploy_out(world: World) -> None:
+    """`on: deployment` at the very commit that is under way: whoever had to agree has agreed."""
+    world.say("U0CAL", "/deploy web/topic! to production")
+    for person in ("U0ANA", "U0BEN"):
+        world.say(person, "/deploy approve 1")
+    number = world.github.start_run("acme/web", "topic", "production", actor="cal-gh", event="deployment")
+    world.deliver()
+    assert told(world, number) == ([], [("approved", "Let out in Slack as `#1` · `#2`")])
+    assert "asks before it goes there and carries out #1" in cards(world)[1]
+
+    number = run(world)  # a push at the same commit is another matter
+    world.github.push("acme/web", "topic", "More")
+    other = world.github.start_run("acme/web", "topic", "production", actor="cal-gh", event="deployment")
+    world.deliver()
+    assert told(world, number)[1] == told(world, other)[1] == []
+    assert "Waiting for 2 approvals" in cards(world)[3]

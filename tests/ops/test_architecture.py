@@ -8,7 +8,7 @@ from pathlib import Path
 from bot.deploys import states
 from bot.github.payloads import EVENTS
 from bot.github.webhooks import KIND
-from bot.service.core import CARD, CHANGE, CREATE, DECIDE, FILE, LOCK_TIMER, PAST, STOP, TELL, WATCH
+from bot.service.core import ANSWER, CARD, CHANGE, CREATE, DECIDE, FILE, LOCK_TIMER, PAST, REVIEW, STOP, TELL, WATCH
 from bot.service.linking import LOGIN
 from bot.slack.listeners import CLICK, COMMAND, EVENT
 from bot.store.runs import REPORT
@@ -53,7 +53,7 @@ def test_the_kinds_of_jobs_are_those_there_are() -> None:
         line for line in section.splitlines() if line.startswith(("- **Inbox", "- **Outbox", "- **Work", "- **Timers"))
     ]
     named = set(re.findall(r"`([a-z_.]+)`", " ".join(lines))) - {"delivery", "subject"}
-    inside = {CARD, TELL, CREATE, CHANGE, STOP, PAST, FILE, LOGIN, DECIDE, WATCH, LOCK_TIMER, REPORT}
+    inside = {CARD, TELL, CREATE, CHANGE, STOP, PAST, FILE, LOGIN, DECIDE, WATCH, LOCK_TIMER, REPORT, ANSWER, REVIEW}
     kinds = {COMMAND, CLICK, EVENT, *inside} | {KIND + event for event in EVENTS}
     assert named <= kinds
     assert {COMMAND, CLICK, EVENT, *inside} <= named

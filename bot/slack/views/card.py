@@ -268,7 +268,8 @@ def _marks(deploy: Deploy, links: Links, sight: Sight, findings: Sequence[Findin
         pull = f" · {links.pull(deploy.repository, deploy.pull)}" if deploy.pull else ""
         marks.append(_CAUSES[deploy.cause].format(of=deploy.of, ref=code(deploy.ref), pull=pull))
     if deploy.protected:
-        marks.append(":construction: A workflow of GitHub Actions, which asks before it goes there")
+        carries = f" and carries out #{deploy.of}" if deploy.of is not None else ""
+        marks.append(f":construction: A workflow of GitHub Actions, which asks before it goes there{carries}")
     if deploy.undone_by is not None:
         marks.append(f":rewind: Rolled back by #{deploy.undone_by}")
     elif deploy.state == states.SUCCESS and sight.replaced_by is not None:
