@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 
+from bot.callbacks import PATH as CALLBACKS
+from bot.callbacks import Callbacks
 from bot.deploys import states
 from bot.deploys.clock import Clock, SystemClock
 from bot.deploys.config import Config
@@ -32,10 +34,13 @@ from bot.service.core import (
     CREATE,
     DECIDE,
     FILE,
+    GONE,
     LOCK_TIMER,
     PAST,
+    PREVIEW,
     PROMOTE,
     REVIEW,
+    SCHEDULE_TIMER,
     STOP,
     TELL,
     WATCH,
@@ -85,8 +90,15 @@ class Bot:
         self.service = Service(store, self.github, self.slack, self._configured, self.clock, self._count_state)
         self.service.public_url = settings.public_url or ""
         self.runner = Runner(
-            store, self.clock, self._configured, self.github.repository, variables, settings.public_url or ""
+            store,
+            self.clock,
+            self._configured,
+            self.github.repository,
+            variables,
+            settings.public_url or "",
+            seal=settings.github_webhook_secret.get_secret_value(),
         )
+        self._callbacks = Callbacks(store, self.clock, self.runner.heard, self._counter("callbacks"))
         reader = Reader(store, self.github, self._configured, self.clock)
         answers = Answers(self.slack)
         commands = Commands(self.service, reader, self.slack, answers, links, self.clock)
@@ -126,6 +138,8 @@ class Bot:
         if scope["type"] != "http":
             return
         route = self._routes.get(scope["path"])
+        if route is None and scope["path"].startswith(CALLBACKS):
+            route = self._callbacks
         if route is None:
             await answer(send, 404, "there is nothing here")
             return
@@ -185,12 +199,15 @@ class Bot:
             FILE: lambda job: self.service.read_file(job.json()["app"]),
             LOGIN: self._login,
             LOCK_TIMER: lambda job: self.service.lock_due(job.json()["lock"]),
+            SCHEDULE_TIMER: self._ring,
             DECIDE: self._about_deploy(self.service.decide),
             ANSWER: self._about_deploy(self.service.answer),
             WATCH: self._about_deploy(self.service.watch),
             PROMOTE: self._promote,
             BRANCH: lambda job: self.service.look_at_branch(job.json()["branch"]),
             STOP: self._about_deploy(self.service.stop),
+            PREVIEW: lambda job: self.service.bring_about(job.json()["preview"]),
+            GONE: self._about_deploy(self.service.put_away),
             runs.REPORT: lambda job: self.service.report(job.json()["run"]),
             CHANGE: self._about_deploy(self.service.describe_change),
         }
@@ -229,6 +246,10 @@ class Bot:
     def _promote(self, job: Job) -> None:
         data = job.json()
         self.service.carry_on(data["deploy"], data["environment"])
+
+    def _ring(self, job: Job) -> None:
+        data = job.json()
+        self.service.ring(data["schedule"], datetime.fromisoformat(data["at"]))
 
     def _login(self, job: Job) -> None:
         data = job.json()
@@ -269,11 +290,14 @@ class Bot:
         with self.store.write() as connection:
             jobs.forget(connection, self.clock.now())
             logs.purge(connection, self.clock.now() - self._configured.config.logs.keep)
+        self.service.wind()
 
     def _count_state(self, app: str, environment: str, state: str) -> None:
         # Others may report any state on any environment, and each pair of labels is kept for ever.
         configured = self.service.config.apps.get(app)
         known = environment if configured and environment in configured.environments else "other"
+        if configured and configured.pull(environment) is not None:
+            known = "preview"
         self.metrics.deploys.labels(app, known, state if states.is_known(state) else "other").inc()
 
     def _counter(self, source: str) -> Callable[[str], None]:

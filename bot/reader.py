@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from bot.deploys import policy, states
 from bot.deploys.clock import Clock
-from bot.deploys.config import App, Config
+from bot.deploys.config import App, Config, Schedule
 from bot.deploys.errors import NothingLive, UnknownDeploy, UnknownRef
 from bot.deploys.model import Comparison, Deploy, Freezing, Lock, Person, RepositoryConfig, Step, Subscription, Vote
 from bot.deploys.nearest import nearest
 from bot.deploys.ports import GitHub
+from bot.deploys.stats import Figures, figures
 from bot.service.configured import Configured
 from bot.service.facts import all_freezes
 from bot.service.people import People
-from bot.store import gates, records, repository_configs, subscriptions
+from bot.store import gates, previews, records, repository_configs, subscriptions
 from bot.store.engine import Store
 
 PAGE = 10  # deploys on one page of history
 UNDER_WAY = timedelta(days=1)  # what has not ended for longer has been forgotten by whoever ran it
+STATS_DAYS = 30
+COUNTED = 1000  # deploys that figures are made of
 RECENT = 3  # finished deploys that status shows for each environment
 
 
@@ -66,6 +69,14 @@ class Difference:
     live: Deploy
     head_ref: str
     compared: Comparison
+
+
+@dataclass(frozen=True, slots=True)
+class Upcoming:
+    """What the config asks for again and again, and when it is next."""
+
+    schedule: Schedule
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +127,12 @@ class Reader:
         self.config.check_room(name, room)
         return self._places({name: app}, live=True)
 
+    def previews(self, target: str) -> list[Deploy]:
+        """What is live in the previews of an app, by pull request; raises UnknownApp."""
+        name, _ = self.config.app(target)
+        with self._store.read() as connection:
+            return previews.up(connection, name)
+
     def status(self, target: str, environment: str | None, room: str) -> list[Place]:
         """What is under way and how the last deploys went: of one app, or of all of this room when `target` is ''."""
         if not target:
@@ -135,6 +152,27 @@ class Reader:
             votes = gates.votes_on(connection, [deploy.number for deploy in found[:PAGE]])
         older = found[PAGE - 1].number if len(found) > PAGE else None
         return Page(name, only, ref or None, found[:PAGE], older, votes)
+
+    def stats(self, target: str, room: str) -> list[Figures]:
+        """How the deploys of the last STATS_DAYS went, at most COUNTED of each app: of one app, or of all of this room
+        when `target` is ''. Raises UnknownApp and WrongRoom."""
+        if target:
+            name, app = self.config.app(target)
+            self.config.check_room(name, room)
+            apps = {name: app}
+        else:
+            apps = self.apps(room)
+        since = self._clock.now() - timedelta(days=STATS_DAYS)
+        found = []
+        for name, app in apps.items():
+            with self._store.read() as connection:
+                past = records.history(connection, name, limit=COUNTED)
+            recent = [deploy for deploy in past if deploy.asked_at >= since]
+            places = [*app.environments, *sorted({item.environment for item in recent} - set(app.environments))]
+            found += [
+                figures(name, place, [deploy for deploy in recent if deploy.environment == place]) for place in places
+            ]
+        return found
 
     def audit(self, number: int, room: str) -> Audit:
         """All that happened to one deploy: who asked, who agreed to what and under which rules, what was reported.
@@ -159,6 +197,16 @@ class Reader:
         """The freezes that hold, those of the config first."""
         with self._store.read() as connection:
             return all_freezes(connection, self.config, self._clock.now())
+
+    def schedules(self, room: str) -> tuple[list[Deploy], list[Upcoming]]:
+        """What is to go later of the apps that may be spoken of in a room: once, and again and again; soonest first."""
+        apps = self.apps(room)
+        now = self._clock.now()
+        with self._store.read() as connection:
+            once = [deploy for deploy in gates.held(connection, scheduled=True) if deploy.app in apps]
+        again = [Upcoming(item, item.times.after(now)) for item in self.config.schedules if item.app in apps]
+        once.sort(key=lambda deploy: (deploy.due_at or now, deploy.number))
+        return once, sorted(again, key=lambda item: item.at)
 
     def seen_by(self, rooms: Collection[str]) -> dict[str, App]:
         """The apps that somebody may see who is in those rooms."""

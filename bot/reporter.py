@@ -15,7 +15,7 @@ import structlog
 
 from bot.deploys import states
 from bot.deploys.clock import Clock
-from bot.providers.base import DESCRIPTION, Stopped
+from bot.providers.base import CANCELLED, DESCRIPTION, TIMED_OUT, Callback, Stopped, Told
 from bot.providers.masking import Masker
 from bot.store import logs, runs
 from bot.store.engine import Store
@@ -23,7 +23,7 @@ from bot.store.runs import Run
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-CANCELLED, TIMED_OUT, STOPPING, TAKEN = "cancelled", "timed out", "stopping", "taken"
+STOPPING, TAKEN = "stopping", "taken"
 
 LOOK = 0.5  # seconds between looks at the database whether it must stop
 FLUSH = 0.5  # seconds that output waits for more
@@ -38,15 +38,17 @@ LONGEST_URL = 2000
 
 
 class RunReporter:
-    """The port `bot.providers.base.Reporter`, for one attempt at one run."""
+    """The port `bot.providers.base.Reporter`, for one attempt at one run. `callback`: the run's, where there is one."""
 
-    def __init__(self, store: Store, clock: Clock, run: Run) -> None:
+    def __init__(self, store: Store, clock: Clock, run: Run, callback: Callback | None = None) -> None:
         self._store = store
         self._clock = clock
         self._run = run
+        self._callback = callback
         self._lock = threading.RLock()
         self._changed = threading.Condition()
         self._told = 0
+        self._noticed = 0  # of these
         self._stopping = False
         self._looked = -LOOK
         self._masker = Masker()
@@ -138,12 +140,27 @@ class RunReporter:
 
     def wait(self, seconds: float) -> None:
         until = time.monotonic() + seconds
-        told = self._told
+        told = self._noticed  # what came since the last wait is news, too
         self.check()
         while (left := until - time.monotonic()) > 0 and self._told == told:
             with self._changed:
                 self._changed.wait_for(lambda: self._told != told or self._stopping, min(left, LOOK))
             self.check()
+        self._noticed = self._told
+
+    def callback(self) -> Callback | None:
+        if self._callback is not None:
+            self.hide(self._callback.token)
+            with self._store.write() as connection:
+                held = runs.update(connection, self._run, callback=runs.hash_of(self._callback.token))
+            if not held:
+                self._stop(TAKEN)
+        return self._callback
+
+    def told(self) -> Told | None:
+        with self._store.read() as connection:
+            run = runs.find(connection, self._run.id)
+        return None if run is None or run.told is None else Told(**run.told)
 
     # for the runner
 
@@ -157,7 +174,7 @@ class RunReporter:
         self.begun = True
 
     def poke(self) -> None:
-        """GitHub told of something about the commit."""
+        """GitHub told of something about the commit, or somebody by the callback."""
         with self._changed:
             self._told += 1
             self._changed.notify_all()

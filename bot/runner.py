@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import os
 import re
 import socket
@@ -19,9 +20,9 @@ from bot.deploys.clock import Clock
 from bot.deploys.errors import PersonError, TryLater
 from bot.deploys.integrators import NotAProvider, ProviderConfig, find
 from bot.deploys.model import Deploy
-from bot.providers.base import Fault, Outcome, Provider, Repository, Stopped, Work
+from bot.providers.base import CANCELLED, Callback, Fault, Outcome, Provider, Repository, Stopped, Told, Work
 from bot.providers.base import error as failed
-from bot.reporter import CANCELLED, STOPPING, TAKEN, RunReporter
+from bot.reporter import STOPPING, TAKEN, RunReporter
 from bot.service.configured import Configured
 from bot.store import records, runs
 from bot.store.engine import Store
@@ -40,7 +41,8 @@ STOPPED = "The bot was stopped while it ran. How far it got is not known."
 
 
 class Runner:
-    """Does runs. `repository` gives a provider its repository; `variables` reads the environment.
+    """Does runs. `repository` gives a provider its repository; `variables` reads the environment; `seal` is a secret
+    that the tokens of callbacks are made with.
 
     What is claimed stays ours while `renew` is called more often than the lease is long.
     """
@@ -54,6 +56,7 @@ class Runner:
         variables: Callable[[Iterable[str]], Mapping[str, str]],
         public_url: str = "",
         *,
+        seal: str,
         most: int = RUNS,
     ) -> None:
         self._store = store
@@ -62,6 +65,7 @@ class Runner:
         self._repository = repository
         self._variables = variables
         self._public_url = public_url
+        self._seal = seal.encode()
         self._free = threading.Semaphore(most)
         self._name = f"{socket.gethostname()[:40]}:{os.getpid()}"
         self._under_way: dict[int, tuple[Run, str, RunReporter]] = {}
@@ -118,6 +122,12 @@ class Runner:
             if commit == sha and run.repository.casefold() == repository.casefold():
                 reporter.poke()
 
+    def heard(self, number: int) -> None:
+        """Somebody reported on a run: its provider looks at once."""
+        for run, _, reporter in list(self._under_way.values()):
+            if run.id == number:
+                reporter.poke()
+
     def _dispatch(self) -> None:
         while not self._stopping.is_set():
             rings = self._store.bell.rings
@@ -160,7 +170,7 @@ class Runner:
         with self._store.read() as connection:
             deploy = records.deploy(connection, run.deploy)
         assert deploy is not None
-        reporter = RunReporter(self._store, self._clock, run)
+        reporter = RunReporter(self._store, self._clock, run, self._callback(run))
         self._under_way[run.id] = (run, deploy.sha, reporter)
         if self._stopping.is_set():
             reporter.stop()
@@ -172,6 +182,14 @@ class Runner:
             self._under_way.pop(run.id, None)
             structlog.contextvars.clear_contextvars()
 
+    def _callback(self, run: Run) -> Callback | None:
+        """Where others may report on a run. The token is the same in each attempt, and kept nowhere."""
+        if not self._public_url:
+            return None
+        about = f"callback:{run.id}:{run.repository}:{run.deployment_id}:{run.created_at.isoformat()}"
+        token = hmac.digest(self._seal, about.encode(), "sha256").hex()
+        return Callback(f"{self._public_url}/callbacks/{run.id}", token)
+
     def _outcome(self, run: Run, deploy: Deploy, reporter: RunReporter) -> str:
         """Does it, and settles it; returns the word for how it ended."""
         if run.cancelled:
@@ -181,6 +199,9 @@ class Runner:
         except Fault as fault:
             return self._settle(run, reporter, states.ERROR, str(fault))
         if self._clock.now() >= run.deadline_at:
+            told = reporter.told()
+            if told is not None and told.state in ENDS:  # in time, while nobody was there to pass it on
+                return self._settle_told(run, reporter, provider, settings, told)
             if run.begun:
                 return self._settle(run, reporter, states.ERROR, GONE)
             return self._settle(run, reporter, states.ERROR, "It was not begun within the time that it has (timeout).")
@@ -264,6 +285,18 @@ class Runner:
         with self._store.write() as connection:
             runs.put_back(connection, run, self._clock.now() + after)
         return "put back"
+
+    def _settle_told(
+        self, run: Run, reporter: RunReporter, provider: Provider[Any], settings: ProviderConfig, told: Told
+    ) -> str:
+        """Settles what somebody reported by the callback."""
+        reporter.callback()  # whose token stays out of it, as the provider's secrets do
+        for secret in self._variables([one.name for one in provider.variables(settings) if one.secret]).values():
+            reporter.hide(secret)
+        for url, keep in ((told.log_url, reporter.log_url), (told.environment_url, reporter.environment_url)):
+            if url:
+                keep(url)
+        return self._settle(run, reporter, told.state, told.description)
 
     def _settle(self, run: Run, reporter: RunReporter, outcome: str, description: str | None) -> str:
         """Stores the end and leaves its status to be written. None: no status, since GitHub knows already."""

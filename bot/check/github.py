@@ -126,11 +126,14 @@ def _repository(
     except RequestRefused as error:
         if error.status != 422:
             raise
-    places = [place for app in apps for place in app.environments.values()]
+    previews = [app.previews for app in apps if app.previews is not None]
+    places = [place for app in apps for place in app.environments.values()] + [each.place for each in previews]
     if head and any(place.required_contexts != () for place in places):
         with contextlib.suppress(LookupFailed):  # then there are too many to read, and it is allowed
             github.checks(repository, head)
-    if any(place.permission for place in places):
+    if previews:
+        github.pull_request(repository, 1)  # there need not be one: what matters is whether an answer is given
+    if previews or any(place.permission for place in places):  # who asks for what comes from a fork must may write
         github.permission(repository, ANYBODY)
     for team in teams_of(apps):
         try:

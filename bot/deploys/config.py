@@ -7,9 +7,13 @@ guesses what its config meant is not to be trusted with production.
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
+import re
 from datetime import timedelta
 from functools import cached_property
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
 
 from pydantic import (
     AfterValidator,
@@ -30,9 +34,10 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from bot.deploys import integrators
+from bot.deploys.cron import Cron, parse_cron
 from bot.deploys.errors import NoDefaultEnvironment, UnknownApp, UnknownEnvironment, WrongRoom
 from bot.deploys.nearest import nearest
-from bot.deploys.times import parse_duration
+from bot.deploys.times import parse_duration, parse_zone
 from bot.deploys.windows import Window, parse_window
 
 # Words that start another command, so that `/deploy status web` can mean one thing only.
@@ -54,8 +59,10 @@ ROOM = r"^[CGD][A-Z0-9]{2,}$"
 REPOSITORY = r"^[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}$"
 PATH = r"^[A-Za-z0-9._][A-Za-z0-9._/-]{0,199}$"
 USER = r"^[UW][A-Z0-9]{2,}$"
+PREVIEW = r"^(?:[A-Za-z0-9][A-Za-z0-9._-]{0,39})?\{number\}[A-Za-z0-9._-]{0,40}$"
 WHO = r"^(?:[UWS][A-Z0-9]{2,}|@[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100})$"
 LOGIN = r"^[A-Za-z0-9](?:[A-Za-z0-9_-]{0,98}[A-Za-z0-9])?$"
+TASK = r"^[\w.:-]{1,100}$"
 
 
 def _within(path: str) -> str:
@@ -68,6 +75,14 @@ def _duration(value: Any) -> Any:
     if isinstance(value, timedelta):
         return value
     return parse_duration(str(value))
+
+
+def _zone(name: str) -> str:
+    return parse_zone(name).key
+
+
+def _cron(text: str) -> str:
+    return parse_cron(text, ZoneInfo("UTC")).text
 
 
 def _lasting(text: str, description: str) -> Any:
@@ -83,6 +98,9 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=250)]
 User = Annotated[str, StringConstraints(pattern=USER)]
 Who = Annotated[str, StringConstraints(pattern=WHO)]
 Login = Annotated[str, StringConstraints(pattern=LOGIN)]
+Task = Annotated[str, StringConstraints(pattern=TASK)]
+Zone = Annotated[Text, AfterValidator(_zone)]
+Crontab = Annotated[Text, AfterValidator(_cron)]
 Duration = Annotated[
     timedelta,
     BeforeValidator(_duration),
@@ -149,7 +167,9 @@ class Announcement(_Strict):
     """A room that hears of an app's deploys wherever they were asked for, also from outside this bot."""
 
     room: Room
-    environments: tuple[Text, ...] = Field((), description="only these; none: every environment")
+    environments: tuple[Text, ...] = Field(
+        (), description="only these, previews by their pattern; none: every environment"
+    )
     on: tuple[Text, ...] = Field((), description="states that start a card there; none: every state")
 
     def wants(self, environment: str, state: str) -> bool:
@@ -158,7 +178,8 @@ class Announcement(_Strict):
 
     def covers(self, environment: str) -> bool:
         """Whether the room hears of that environment at all."""
-        return not self.environments or environment in self.environments
+        named = environment in self.environments
+        return not self.environments or named or any(_number(each, environment) for each in self.environments)
 
 
 class Freeze(_Strict):
@@ -249,6 +270,44 @@ class Environment(_Strict):
     provider: Provider | None = Field(None, description="what carries deployments out; none: somebody else does")
 
 
+class Previews(_Strict):
+    """Environments that come and go with the pull requests of an app's repository."""
+
+    environment: Annotated[str, StringConstraints(pattern=PREVIEW)] = Field(
+        "pr-{number}", description="what they are called; `{number}` is the pull request's"
+    )
+    label: Text | None = Field(None, description="only pull requests with this label; none: every one")
+    teardown_task: Text | None = Field(
+        None, description="the task of the deployment that tells deployers to take one down; none: they are not told"
+    )
+    required_contexts: tuple[Text, ...] | None = Field(
+        (), description="checks that must be green; []: none; null: all that ever reported"
+    )
+    when_red: Literal["wait", "refuse"] = Field("wait", description="what a deploy does while checks are not green")
+    timeout: Duration = _lasting("1h", "after which a deploy without an end counts as lost")
+    max_wait: Duration = _lasting("3d", "after which a deploy that still waits is given up")
+
+    def name(self, pull: int) -> str:
+        """The environment of a pull request."""
+        return self.environment.replace("{number}", str(pull))
+
+    def pull(self, environment: str) -> int | None:
+        """The pull request whose environment that is (in any case); None when it is none of these."""
+        return _number(self.environment, environment)
+
+    @cached_property
+    def place(self) -> Environment:
+        """What each of them is."""
+        return Environment(
+            required_contexts=self.required_contexts,
+            when_red=self.when_red,
+            timeout=self.timeout,
+            max_wait=self.max_wait,
+            transient_environment=True,
+            production_environment=False,
+        )
+
+
 class App(_Strict):
     """A name for one repository and its environments."""
 
@@ -260,11 +319,56 @@ class App(_Strict):
         None, description="a file in the repository, such as .github/shipbot.yml, that fills in what is not set here"
     )
     payload: dict[str, JsonValue] = Field({}, description="handed to deployers under payload.config")
+    previews: Previews | None = Field(None, description="environments for pull requests; none given: none")
     environments: dict[Name, Environment] = Field(min_length=1)
+
+    def pull(self, environment: str) -> int | None:
+        """The pull request that an environment is the preview of; None for one of `environments` and for no such."""
+        return self.previews.pull(environment) if self.previews and environment not in self.environments else None
+
+    def place(self, environment: str) -> Environment | None:
+        """The environment of just that name, previews among them."""
+        if (found := self.environments.get(environment)) is not None:
+            return found
+        return self.previews.place if self.previews and self.previews.pull(environment) is not None else None
+
+    def shown_in(self, environment: str) -> list[str]:
+        """Where what nobody asked for in a room is shown: where the environment is announced, else the first room."""
+        announced = [item.room for item in self.announce if item.covers(environment)]
+        return announced or list(self.rooms[:1])
+
+
+class Schedule(_Strict):
+    """A deploy that is asked for again and again, at times of a calendar."""
+
+    app: Name = Field(description="what is deployed: a name under `apps`")
+    environment: Name = Field(description="one of the app's own")
+    cron: Crontab = Field(description="when, as a crontab has it: `0 9 * * mon-fri`")
+    timezone: Zone = Field(description="the zone that it is in, such as `Europe/Berlin`")
+    ref: Text | None = Field(None, description="what goes, as it is at that time; none: the app's default")
+    task: Task | None = Field(None, description="another task than to deploy it")
+    grace: Duration | None = Field(None, description="how late it may still go; none given: as in `defaults`")
+
+    @cached_property
+    def times(self) -> Cron:
+        return parse_cron(self.cron, ZoneInfo(self.timezone))
+
+    @cached_property
+    def key(self) -> str:
+        """What it is known by, for as long as it asks for the same at the same times."""
+        said = [self.app, self.environment, self.cron, self.timezone, self.ref, self.task]
+        return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:20]
+
+    @property
+    def whole_task(self) -> str:
+        """The task as deployments have it."""
+        task = (self.task or "").removeprefix("deploy:")
+        return "deploy" if task in ("", "deploy") else f"deploy:{task}"
 
 
 class Defaults(_Strict):
     environment: Name = Field("production", description="where a deploy goes that names no environment")
+    grace: Duration = _lasting("15m", "how late what was to go at some time may still go")
 
 
 class Reminders(_Strict):
@@ -288,6 +392,7 @@ class Config(_Strict):
     users: dict[User, Login] = Field({}, description="Slack id to GitHub login, where people don't use `login`")
     freezes: tuple[Freeze, ...] = Field((), description="when nothing is deployed anywhere")
     lock_reminders: Reminders = Reminders()
+    schedules: tuple[Schedule, ...] = Field((), description="what is deployed again and again, at some times")
     logs: Logs = Logs()
     apps: dict[Name, App] = Field(min_length=1)
 
@@ -336,6 +441,9 @@ class Config(_Strict):
             if len(environments) == 1:
                 return next(iter(environments.items()))
             raise NoDefaultEnvironment(app_name, wanted, list(environments))
+        previews = self.apps[app_name].previews
+        if previews is not None and (pull := previews.pull(name)) is not None:
+            return previews.name(pull), previews.place
         names = [alias for key, item in environments.items() for alias in (key, *item.aliases)]
         raise UnknownEnvironment(app_name, name, nearest(name, names), list(environments))
 
@@ -346,13 +454,16 @@ class Config(_Strict):
             raise WrongRoom(app_name, rooms)
 
     def places(self, app: str | None = None, environment: str | None = None) -> list[tuple[str, str]]:
-        """The (app, environment) pairs that a lock or freeze covers, sorted; None stands for every one."""
+        """The (app, environment) pairs that a lock or freeze covers, sorted; None stands for every one.
+
+        Of previews only one that is named; which others there are is not in the config.
+        """
         return sorted(
             (name, place)
             for name, found in self.apps.items()
             if app in (None, name)
-            for place in found.environments
-            if environment in (None, place)
+            for place in (found.environments if environment is None else [environment])
+            if found.place(place) is not None
         )
 
     def apps_for(self, repository: str, environment: str, name: str = "") -> str | None:
@@ -365,8 +476,15 @@ class Config(_Strict):
         here = [key for key, app in self.apps.items() if app.repository.casefold() == folded]
         if name in here:
             return name
-        having = [key for key in here if environment in self.apps[key].environments]
+        having = [key for key in here if self.apps[key].place(environment) is not None]
         return next(iter(having or here), None)
+
+
+def _number(pattern: str, name: str) -> int | None:
+    """The number in a name that is made by a pattern with `{number}` in it."""
+    before, number, after = pattern.partition("{number}")
+    found = re.fullmatch(rf"{re.escape(before)}([1-9][0-9]{{0,17}}){re.escape(after)}", name, re.IGNORECASE)
+    return int(found[1]) if found and number else None
 
 
 def _split_target(target: str, words: int) -> tuple[str, str]:

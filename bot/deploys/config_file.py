@@ -12,7 +12,21 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from bot.deploys.config import LOGIN, NAME, PATH, REPOSITORY, ROOM, USER, WHO, App, Config, Environment
+from bot.deploys.config import (
+    LOGIN,
+    NAME,
+    PATH,
+    PREVIEW,
+    REPOSITORY,
+    ROOM,
+    TASK,
+    USER,
+    WHO,
+    App,
+    Config,
+    Environment,
+    Previews,
+)
 from bot.deploys.nearest import nearest
 
 
@@ -121,6 +135,30 @@ def _contradictions(config: Config, lines: dict[tuple[str, ...], int]) -> Iterat
         if (first := folded.setdefault(name.casefold(), name)) != name:
             line = lines.get(("apps", name), 0)
             yield Fault(f"apps.{name}", f"differs from {first} only in case", line)
+    yield from _of_schedules(config, lines)
+
+
+def _of_schedules(config: Config, lines: dict[tuple[str, ...], int]) -> Iterator[Fault]:
+    """Each asks for something there is, and has a room that it is shown in."""
+    seen: dict[str, int] = {}
+    for number, schedule in enumerate(config.schedules):
+        place = ("schedules", str(number))
+        app = config.apps.get(schedule.app)
+        if (first := seen.setdefault(schedule.key, number)) != number:
+            yield Fault(".".join(place), f"is the same as schedules.{first}", lines.get(place, 0))
+        if app is None or schedule.environment not in app.environments:
+            inner, known = (*place, "app" if app is None else "environment"), app.environments if app else config.apps
+            name = schedule.environment if app else schedule.app
+            near = nearest(name, known)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            what = f"the app has no environment “{name}”" if app else f"there is no app “{name}”"
+            yield Fault(".".join(inner), f"{what}{hint}", lines.get(inner, 0))
+        elif not app.shown_in(schedule.environment):
+            yield Fault(
+                ".".join(place),
+                f"nobody would see it: give {schedule.app} `rooms`, or `announce` {schedule.environment} somewhere",
+                lines.get(place, 0),
+            )
 
 
 def contradictions_in(app: App, place: tuple[str, ...], lines: dict[tuple[str, ...], int]) -> Iterator[Fault]:
@@ -134,6 +172,8 @@ def contradictions_in(app: App, place: tuple[str, ...], lines: dict[tuple[str, .
                 yield Fault(".".join(inner), f"“{label}” already means {first}", lines.get(inner, 0))
         yield from _of_environment(app, key, environment, inner, lines)
     yield from _circles(app, place, lines)
+    if app.previews is not None:
+        yield from _of_previews(app, app.previews, seen, (*place, "previews"), lines)
 
 
 def _of_environment(
@@ -169,6 +209,21 @@ def _of_environment(
                 f"asks for {approvals.required} approvals, and only {len(people)} may give one",
                 lines.get(inner, 0) or lines.get(inner[:-1], 0),
             )
+
+
+def _of_previews(
+    app: App, previews: Previews, labels: dict[str, str], place: tuple[str, ...], lines: dict[tuple[str, ...], int]
+) -> Iterator[Fault]:
+    for label in labels:
+        if (pull := previews.pull(label)) is not None:
+            inner = (*place, "environment")
+            yield Fault(
+                ".".join(inner),
+                f"“{label}” would be the preview of pull request {pull}, and is an environment of its own",
+                lines.get(inner, 0) or lines.get(place, 0),
+            )
+    if not app.rooms and not any(item.covers(previews.name(1)) for item in app.announce):
+        yield Fault(".".join(place), "are shown nowhere: name a room under rooms or announce", lines.get(place, 0))
 
 
 def _circles(app: App, place: tuple[str, ...], lines: dict[tuple[str, ...], int]) -> Iterator[Fault]:
@@ -222,6 +277,7 @@ _WORDS = {
     "int_type": "must be a whole number",
 }
 _PATTERNS = {
+    PREVIEW: "must be a name with {number} in it, such as pr-{number}",
     NAME: "must be a name of letters, digits and ._{}- that starts with a letter or digit",
     ROOM: "must be the id of a Slack conversation, such as C0123ABCD (at the bottom of its details in Slack)",
     REPOSITORY: "must be a repository, such as acme/web",
@@ -229,6 +285,7 @@ _PATTERNS = {
     USER: "must be the id of a Slack user, such as U0123ABCD (in their profile, under ⋮)",
     WHO: "must be a Slack user (U0123ABCD), a usergroup (S0123ABCD) or a GitHub team (@acme/release)",
     LOGIN: "must be a login at GitHub, such as octocat",
+    TASK: "must be one word of letters, digits and . : _ -, such as migrations",
 }
 
 

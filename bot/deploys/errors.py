@@ -154,6 +154,16 @@ class NotAllowed(PersonError):
 
 
 @dataclass(eq=False)
+class PullNotOpen(PersonError):
+    """The pull request of a preview is closed; or, where it is not `known`, nothing was heard of it yet."""
+
+    app: str
+    environment: str
+    pull: int
+    known: bool
+
+
+@dataclass(eq=False)
 class AlreadyAsked(PersonError):
     """Just the same is waiting or under way already."""
 
@@ -281,6 +291,22 @@ class UnknownTime(PersonError):
 
     text: str
     message: str
+
+
+@dataclass(eq=False)
+class TooFarAhead(PersonError):
+    """A deploy is asked for a time that is more than `days` away."""
+
+    at: datetime
+    days: int
+
+
+@dataclass(eq=False)
+class NotScheduled(PersonError):
+    """A deploy does not wait for its time. `by_config`: a schedule of the config asked for it."""
+
+    number: int
+    by_config: bool = False
 
 
 @dataclass(eq=False)

@@ -15,6 +15,7 @@ RETRY, ROLLBACK, PROMOTION = "retry", "rollback", "promotion"  # causes of a dep
 PUSH, GREEN, MERGE = "push", "green", "merge"  # causes of a deploy that a branch or a tag led to
 BY_BRANCH = (PUSH, GREEN, MERGE)
 PREVIEW, SCHEDULE = "preview", "schedule"  # that a pull request led to, and that the time did
+TEARDOWN = "teardown"  # of a deploy that takes a preview down
 ELSEWHERE = "github"  # origin of a deploy that somebody created at GitHub without this bot
 PROTECTED = "protection"  # origin of a deploy of GitHub Actions that waits there for this bot's word
 
@@ -189,6 +190,7 @@ class Wanted:
 
     `sha`: just that commit, whatever its ref has become. `cause` and `of`: why, where another deploy led to it.
     `origin`: HUMAN or RULE. `pull` and `author`: the pull request that led to it, and the login of who wrote it.
+    `due_at`: when it is to go, None for as soon as it can.
     `rank`: see `Deploy.standing`.
     """
 
@@ -204,6 +206,7 @@ class Wanted:
     origin: str = HUMAN
     pull: int | None = None
     author: str = ""
+    due_at: datetime | None = None
     rank: float | None = None
 
 
@@ -324,10 +327,23 @@ class Deploy:
     login: str = ""  # at GitHub, of whoever a rule asked for
     pull: int | None = None  # the pull request that led to it
     author: str = ""  # the login of who wrote that pull request
+    preview: int | None = None  # the preview that it belongs to
     rank: float | None = None  # where it stands among those of its branch, when not by its number
     cause: str = ""  # why, where it was no person's own idea: RETRY, PUSH, …
     of: int | None = None  # the deploy that it tries again, takes back or carries on
     undone_by: int | None = None  # the rollback that took it back
+    due_at: datetime | None = None  # when it is to go, where a time was named
+    judged_at: datetime | None = None  # when, that time having come, its gates were first judged in earnest
+
+    @property
+    def scheduled(self) -> bool:
+        """Whether it waits for its time, and its gates have not been judged in earnest."""
+        return self.state == states.HELD and self.due_at is not None and self.judged_at is None
+
+    @property
+    def begun_at(self) -> datetime:
+        """Since when it has really been wanted: since its time came, where one was named."""
+        return self.judged_at or self.asked_at
 
     @property
     def final(self) -> bool:
@@ -369,8 +385,10 @@ class Step:
     """One line of a deploy's timeline.
 
     `kind` is `status` (reported at GitHub), `merged`, `problem` (it ended or waits without a word of GitHub's), `asks`
-    and `reminds` (those who may approve), `approved`, `rejected`, `overridden` (a freeze was) or `bypassed` (GitHub did
-    not wait for this bot's word). `actor` is a GitHub login for a status, a Slack user's id for what people do here.
+    and `reminds` (those who may approve), `approved`, `rejected`, `overridden` (a freeze was), `asked` (it took over
+    the card of its preview), `kept` (its preview is wanted again), `gone` (marked inactive with its preview) or
+    `bypassed` (GitHub did not wait for this bot's word).
+    `actor` is a GitHub login for a status, a Slack user's id for what people do here.
     """
 
     id: int

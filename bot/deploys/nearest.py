@@ -16,7 +16,8 @@ def nearest(name: str, known: Iterable[str], limit: int = 3) -> list[str]:
     for candidate in known:
         folded.setdefault(candidate.casefold(), candidate)
     wanted = name.casefold()
-    alike = get_close_matches(wanted, folded, n=limit, cutoff=0.6)
+    alike = get_close_matches(wanted, folded, n=max(limit, 3), cutoff=0.6)
+    alike.sort(key=lambda key: sorted(key) != sorted(wanted))  # first what has only letters that changed places
     holding = [
         key
         for key in folded

@@ -79,8 +79,8 @@ class Facts:
     """All that is known about a deploy when it is decided on.
 
     `fresh`: it is being asked for now, so it can still be refused for what would let a deploy that was taken in
-    wait. `live` maps each environment of `after` to the SHA that is live there; `coming` names those where this
-    very SHA is on its way.
+    wait; see `strict`. `live` maps each environment of `after` to the SHA that is live there; `coming` names those
+    where this very SHA is on its way.
     """
 
     now: datetime
@@ -108,6 +108,33 @@ class Facts:
     protecting: bool = False  # it is GitHub's own deployment, which waits there: the gates of PROTECTING alone
     carries_out: int | None = None  # the deploy under way that it is the carrying out of, at that very commit
     some_check: bool = False  # it waits until anything at all was reported about the commit
+    due_at: datetime | None = None  # when it is to go, where a time was named
+    judged: bool = False  # its time had come before, and it was decided on
+    grace: timedelta = timedelta(minutes=15)  # how late it may still go
+    overtaken: int | None = None  # the deploy that put this very commit there since it was asked for
+
+    @property
+    def early(self) -> bool:
+        """Whether its time has not come yet: nothing that may change until then refuses it."""
+        return self.due_at is not None and self.now < self.due_at
+
+    @property
+    def strict(self) -> bool:
+        """Whether it can still be refused for what would let a deploy that was taken in wait: it is being asked for
+        now, or this is the first time that it could go."""
+        if self.due_at is None or self.automatic:
+            return self.fresh
+        return not self.early and not self.judged
+
+    @property
+    def begun_at(self) -> datetime:
+        """Since when its patience is counted."""
+        return max(self.asked_at, self.due_at or self.asked_at)
+
+    @property
+    def approvable_at(self) -> datetime:
+        """Since when the time for approvals is counted; they may be given before."""
+        return max(self.pinned_at, self.due_at or self.pinned_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +157,9 @@ def decide(facts: Facts) -> Decision:
         return Decision(REFUSE, findings)
     if not waiting:
         return Decision(CLEAR, findings)
-    until = facts.asked_at + facts.environment.max_wait
+    if facts.due_at is not None and facts.early:  # what else keeps it then is found then
+        return Decision(HOLD, findings, facts.due_at)
+    until = facts.begun_at + facts.environment.max_wait
     if facts.now >= until:
         return Decision(EXPIRE, findings)
     # Whatever it waits for is told by an event; should that get lost, it is found by looking.
@@ -142,11 +171,27 @@ def decide(facts: Facts) -> Decision:
 
 def _patience(facts: Facts) -> timedelta:
     """How long until it is looked at again without a reason: more and more rarely the longer it waits."""
-    return min(max(FIRST_LOOK, (facts.now - facts.asked_at) / 2), LONGEST_LOOK)
+    return min(max(FIRST_LOOK, (facts.now - facts.begun_at) / 2), LONGEST_LOOK)
 
 
+TIME = "time"
 ROOM, PERMISSION, LOCK, FREEZE = "room", "permission", "lock", "freeze"
 CHECKS, ORDER, APPROVALS, QUEUE = "checks", "order", "approvals", "queue"
+
+
+def _time(facts: Facts) -> Finding:
+    """It waits for its time. Long after that nobody expects it any more; and what somebody put there meanwhile is not
+    put there once more."""
+    if facts.due_at is None:
+        return Finding(TIME, PASSED, "none")
+    told: dict[str, Any] = {"at": facts.due_at.isoformat()}
+    if facts.early:
+        return Finding(TIME, WAITING, "early", told, facts.due_at)
+    if facts.overtaken is not None:
+        return Finding(TIME, REFUSED, "overtaken", {**told, "by": facts.overtaken})
+    if not facts.judged and not facts.automatic and facts.now - facts.due_at > facts.grace:
+        return Finding(TIME, REFUSED, "missed", {**told, "late": (facts.now - facts.due_at).total_seconds()})
+    return Finding(TIME, PASSED, "come", told)
 
 
 def _room(facts: Facts) -> Finding:
@@ -172,7 +217,7 @@ def _lock(facts: Facts) -> Finding:
     if not others:
         own = [lock.as_json() for lock in facts.locks]
         return Finding(LOCK, PASSED, "own" if own else "none", {"locks": own} if own else {})
-    verdict = REFUSED if facts.fresh and facts.environment.when_locked == "refuse" else WAITING
+    verdict = REFUSED if facts.strict and facts.environment.when_locked == "refuse" else WAITING
     ends = [lock.expires_at for lock in others if lock.expires_at is not None]
     again = min(ends) if ends else None
     return Finding(LOCK, verdict, "held", {"locks": [lock.as_json() for lock in others]}, again)
@@ -188,7 +233,7 @@ def _freeze(facts: Facts) -> Finding:
     unknown = facts.environment.override and facts.reason and facts.override.yes is None
     if unknown:
         told["lookup"] = facts.override.facts
-    verdict = REFUSED if facts.fresh and facts.environment.when_frozen == "refuse" else WAITING
+    verdict = REFUSED if facts.strict and facts.environment.when_frozen == "refuse" else WAITING
     ends = [freezing.until for freezing in facts.freezes if freezing.until is not None]
     again = facts.now + SOON if unknown else max(ends) if len(ends) == len(facts.freezes) else None
     return Finding(FREEZE, verdict, "frozen", {**told, "override": may}, again)
@@ -201,7 +246,7 @@ def _checks(facts: Facts) -> Finding:
         return Finding(CHECKS, PASSED, "forced" if facts.forced else "rollback")
     if required is not None and not required:
         return Finding(CHECKS, PASSED, "none")
-    verdict = REFUSED if facts.fresh and facts.environment.when_red == "refuse" else WAITING
+    verdict = REFUSED if facts.strict and facts.environment.when_red == "refuse" else WAITING
     if facts.checks.problem is not None:
         return Finding(CHECKS, verdict, "unknown", {"problem": facts.checks.problem.as_json()}, facts.now + SOON)
     found = _looked_at(required, facts.checks.reported)
@@ -241,7 +286,7 @@ def _order(facts: Facts) -> Finding:
         return Finding(ORDER, PASSED, "live", {"environments": list(facts.environment.after)})
     told = {"missing": [[name, facts.live.get(name, ""), name in facts.coming] for name in missing]}
     comes = all(name in facts.coming for name in missing)
-    return Finding(ORDER, REFUSED if facts.fresh and not comes else WAITING, "missing", told)
+    return Finding(ORDER, REFUSED if facts.strict and not comes else WAITING, "missing", told)
 
 
 def counted(votes: Sequence[Vote], sha: str, asker: Person, approvals: Approvals) -> list[Vote]:
@@ -268,7 +313,7 @@ def _approvals(facts: Facts) -> Finding:
     if required == 0:
         return Finding(APPROVALS, PASSED, "none")
     given = counted(facts.votes, facts.sha, facts.asker, approvals)
-    until = facts.pinned_at + approvals.expires
+    until = facts.approvable_at + approvals.expires
     told = {
         "required": required,
         "given": [[vote.user_id, vote.user_name] for vote in given],
@@ -280,7 +325,7 @@ def _approvals(facts: Facts) -> Finding:
         return Finding(APPROVALS, PASSED, "given", told)
     if facts.now >= until:
         return Finding(APPROVALS, REFUSED, "expired", told)
-    remind = remind_at(facts.pinned_at, approvals)
+    remind = remind_at(facts.approvable_at, approvals)
     return Finding(APPROVALS, WAITING, "asked", told, remind if facts.now < remind else until)
 
 
@@ -303,12 +348,13 @@ def remind_at(asked: datetime, approvals: Approvals) -> datetime:
 def _queue(facts: Facts) -> Finding:
     if not facts.ahead:
         return Finding(QUEUE, PASSED, "free")
-    verdict = REFUSED if facts.fresh and facts.environment.when_busy == "refuse" else WAITING
+    verdict = REFUSED if facts.strict and facts.environment.when_busy == "refuse" else WAITING
     ahead = [[item.number, item.user_id, item.user_name, item.running] for item in facts.ahead]
     return Finding(QUEUE, verdict, "busy", {"ahead": ahead})
 
 
 GATES: tuple[Callable[[Facts], Finding], ...] = (
+    _time,
     _room,
     _permission,
     _lock,

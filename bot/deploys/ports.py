@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from bot.deploys.events import Deployment, Status
+from bot.deploys.events import Deployment, PullRequest, Status
 from bot.deploys.model import Check, Commit, Comparison, Login
 
 
@@ -76,6 +76,10 @@ class GitHub(Protocol):
 
     def compare(self, repository: str, base: str, head: str) -> Comparison | None:
         """What `head` has that `base` has not; None when either is gone."""
+        ...
+
+    def pull_request(self, repository: str, number: int) -> PullRequest | None:
+        """A pull request as it is now; None when there is none of that number."""
         ...
 
     def create_deployment(self, wanted: NewDeployment) -> Deployment | Merged: ...

@@ -19,14 +19,14 @@ from github.Repository import Repository
 
 from bot.deploys.clock import Clock
 from bot.deploys.errors import RepositoryMoved
-from bot.deploys.events import Deployment, Status
+from bot.deploys.events import Deployment, PullRequest, Status
 from bot.deploys.model import Commit, Comparison, Login
 from bot.deploys.ports import Merged, NewDeployment, RepositoryFile
 from bot.deploys.refs import possible_ref
 from bot.github.asking import PAGE, Observer, integration, told, told_or_none
 from bot.github.auth import Tokens
 from bot.github.login import DeviceFlow
-from bot.github.payloads import Malformed, parse_deployment, parse_status
+from bot.github.payloads import Malformed, parse_deployment, parse_pull_request, parse_status
 from bot.github.protection import Protection
 
 REFS = 3  # pages of a hundred, of branches and of tags, in which a name that is alike is looked for
@@ -120,6 +120,14 @@ class GitHubClient(Protection):
             url=raw["html_url"],
             commits=tuple(_commit(item) for item in raw["commits"]),
         )
+
+    def pull_request(self, repository: str, number: int) -> PullRequest | None:
+        with self._asking(repository, "Pull requests: read") as found:
+            raw = told_or_none(found, f"pulls/{number}")
+            if raw is None:
+                told(found, "")  # a repository that is out of sight says nothing about it, and raises here
+                return None
+            return parse_pull_request(repository, raw)
 
     def create_deployment(self, wanted: NewDeployment) -> Deployment | Merged:
         with self._asking(wanted.repository, "Deployments: write", writing=True) as found:

@@ -230,7 +230,7 @@ class _PullRequest(msgspec.Struct):
             author=_text(self.user.login) if self.user else "",
             open=self.state == "open",
             draft=bool(self.draft),
-            source=self.head.repo.full_name if self.head.repo else "",
+            source=_text(self.head.repo.full_name) if self.head.repo else "",
             head=_text(self.head.ref),
             sha=_text(self.head.sha),
             base=_text(self.base.ref),
@@ -432,6 +432,11 @@ def parse_deployment(repository: str, value: dict[str, Any]) -> Deployment:
 def parse_status(value: dict[str, Any]) -> Status:
     """A deployment status from a REST answer; raises Malformed."""
     return _converted(value, _Status).event()
+
+
+def parse_pull_request(repository: str, value: dict[str, Any]) -> PullRequest:
+    """A pull request from a REST answer; raises Malformed."""
+    return _converted(value, _PullRequest).event(repository)
 
 
 class _CommitStatus(msgspec.Struct):

@@ -196,7 +196,7 @@ class Bodies:
             "owner": self.user(repo.owner),
             "html_url": page,
             "description": None,
-            "fork": False,
+            "fork": repo.fork,
             "url": url,
             **{key: url + suffix for key, suffix in _REPOSITORY_LINKS.items()},
             "created_at": stamp(repo.created_at),

@@ -48,6 +48,8 @@ def page(github: SimulatedGitHub, path: str) -> str | None:
         body = _pull(github, repo, rest)
     elif kind == "runs":
         body = _run(github, repo, rest)
+    elif kind == "actions":
+        body = _workflow_run(github, repo, rest.removeprefix("runs/"))
     else:
         body = None
     if body is None:
@@ -181,5 +183,16 @@ def _run(github: SimulatedGitHub, repo: Repository, rest: str) -> str | None:
         return None
     return (
         f"<p>{escape(run.name)}: {escape(run.conclusion or run.status)}</p>"
+        f"<p>{_commit_line(github, repo, repo.commits[run.sha])}</p>"
+    )
+
+
+def _workflow_run(github: SimulatedGitHub, repo: Repository, rest: str) -> str | None:
+    run = next((one for one in repo.workflow_runs.values() if str(one.id) == rest), None)
+    if run is None:
+        return None
+    jobs = [f"{escape(job.name)}: {escape(job.conclusion or job.status)}" for job in run.jobs]
+    return (
+        f"<p>{escape(run.name)}: {escape(run.conclusion or run.status)}</p>{_list(jobs)}"
         f"<p>{_commit_line(github, repo, repo.commits[run.sha])}</p>"
     )

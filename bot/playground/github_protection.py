@@ -14,7 +14,7 @@ from typing import Any
 from bot.playground.github_bodies import node_id, stamp
 from bot.playground.github_reading import repository_routes
 from bot.playground.github_rest import Answer, Call, ok
-from bot.playground.github_state import Deployment, Json, Person, Repository
+from bot.playground.github_state import Deployment, Json, Person, Repository, WorkflowRun
 from bot.playground.github_workflows import Workflows
 from bot.playground.github_world import Refused
 
@@ -148,7 +148,7 @@ class Protections(Workflows):
             self.waiting[run_id].waits.clear()
             self._report_run(self.repository(full_name), self.waiting[run_id], "queued")
 
-    def cancel_run(self, full_name: str, run_id: int) -> None:
+    def cancel_waiting(self, full_name: str, run_id: int) -> None:
         """Somebody cancels the run. Raises `KeyError`."""
         with self.change():
             self.waiting[run_id].waits.clear()
@@ -231,7 +231,15 @@ class Protections(Workflows):
         self.emit(repo, "deployment_protection_rule", run.actor, payload)
 
     def _emit_review(self, repo: Repository, run: WaitingRun, action: str, sender: Person, told: Json) -> None:
-        whole = self._run(repo, run.sha, "Deploy", run.id) | {"status": "waiting", "conclusion": None}
+        title = repo.commits[run.sha].message.partition("\n")[0]
+        path = ".github/workflows/deploy.yml"
+        whole = self.workflow_run_body(
+            repo,
+            WorkflowRun(
+                *(run.id, run.id, path, "Deploy", title, run.sha, run.ref, "push", run.actor, run.since, run.since),
+                status="waiting",
+            ),
+        )
         payload = {"action": action, "since": stamp(run.since), "workflow_run": whole, **told}
         self.emit(repo, "deployment_review", sender, payload)
 

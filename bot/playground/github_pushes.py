@@ -61,9 +61,11 @@ class Pushes(Webhooks):
             before = repo.branches.pop(branch)
             repo.conflicts.discard(branch)
             self._emit_push(repo, f"refs/heads/{branch}", before, None, self.person(author))
-            for pull in list(repo.pulls.values()):
-                if pull.state == "open" and branch in (pull.head, pull.base):
-                    self._close(repo, pull, self.person(author))
+            for onto in list(self.repositories.values()):
+                for pull in onto.pulls.values():
+                    gone = (pull.head == branch and pull.source is repo) or (pull.base == branch and onto is repo)
+                    if pull.state == "open" and gone:
+                        self._close(onto, pull, self.person(author))
 
     def reset_branch(self, full_name: str, branch: str, sha: str, *, author: str = "ana-gh") -> None:
         """Sets a branch to another commit by force (any ref). Raises `KeyError`."""
@@ -91,12 +93,13 @@ class Pushes(Webhooks):
         repo.branches[branch] = sha
         repo.pushed_at = self.now()
         self._emit_push(repo, f"refs/heads/{branch}", before, sha, person, forced=forced)
-        for pull in repo.pulls.values():
-            if pull.state == "open" and pull.head == branch:
-                pull.head_sha = sha
-                self._emit_pull(repo, pull, "synchronize", person, {"before": before, "after": sha})
-            if pull.state == "open" and pull.base == branch:
-                pull.base_sha = sha
+        for onto in list(self.repositories.values()):
+            for pull in onto.pulls.values():
+                if pull.state == "open" and pull.head == branch and pull.source is repo:
+                    pull.head_sha = sha
+                    self._emit_pull(onto, pull, "synchronize", person, {"before": before, "after": sha})
+                if pull.state == "open" and pull.base == branch and onto is repo:
+                    pull.base_sha = sha
 
     def _emit_push(
         self, repo: Repository, ref: str, before: str | None, after: str | None, person: Person, *, forced: bool = False
@@ -159,25 +162,31 @@ class Pushes(Webhooks):
         base: str | None = None,
         author: str = "ana-gh",
         labels: tuple[str, ...] = (),
+        source: str | None = None,
     ) -> int:
-        """Opens a pull request from a branch and returns its number. Raises `KeyError`."""
+        """Opens a pull request from a branch, of the fork `source` where one is named, and returns its number.
+
+        Raises `KeyError`.
+        """
         with self.change():
             repo, person, now = self.repository(full_name), self.person(author), self.now()
+            fork = self.repository(source) if source else repo
             onto = base or repo.default_branch
             pull = Pull(
                 id=self.next_id("pull"),
                 number=max(repo.pulls, default=0) + 1,
-                title=title or repo.commits[repo.branches[head]].message.partition("\n")[0],
+                title=title or fork.commits[fork.branches[head]].message.partition("\n")[0],
                 body=body,
                 author=person,
                 head=head,
                 base=onto,
-                head_sha=repo.branches[head],
+                head_sha=fork.branches[head],
                 base_sha=repo.branches[onto],
                 labels=[],
                 state="open",
                 created_at=now,
                 updated_at=now,
+                source=fork,
             )
             repo.pulls[pull.number] = pull
             self._emit_pull(repo, pull, "opened", person)
@@ -196,7 +205,7 @@ class Pushes(Webhooks):
             repo, person = self.repository(full_name), self.person(by)
             pull = self._pull(repo, number, "open")
             if merged:
-                message = f"Merge pull request #{number} from {repo.owner.login}/{pull.head}\n\n{pull.title}"
+                message = f"Merge pull request #{number} from {pull.source.owner.login}/{pull.head}\n\n{pull.title}"
                 # The push to the base comes first, as at GitHub, and must not move this pull request's base.
                 pull.state = "closed"
                 pull.merge_commit_sha = self.merge(repo, pull.base, pull.head_sha, person, message).sha
@@ -212,7 +221,7 @@ class Pushes(Webhooks):
             if pull.merged_at is not None:
                 raise ValueError(f"pull request {number} is merged")
             pull.state, pull.closed_at = "open", None
-            pull.head_sha, pull.base_sha = repo.branches[pull.head], repo.branches[pull.base]
+            pull.head_sha, pull.base_sha = pull.source.branches[pull.head], repo.branches[pull.base]
             self._emit_pull(repo, pull, "reopened", self.person(by))
 
     def label(self, full_name: str, number: int, name: str, *, by: str = "ana-gh") -> None:

@@ -293,10 +293,18 @@ class Records(Bodies):
             "commits": f"{own}/commits",
             "statuses": f"{url}/statuses/{pull.head_sha}",
         }
-        shared = {"user": self.user(repo.owner), "repo": self.repository(repo)}
         ends = {
-            side: {"label": f"{repo.owner.login}:{ref}", "ref": ref, "sha": sha, **shared}
-            for side, ref, sha in (("head", pull.head, pull.head_sha), ("base", pull.base, pull.base_sha))
+            side: {
+                "label": f"{of.owner.login}:{ref}",
+                "ref": ref,
+                "sha": sha,
+                "user": self.user(of.owner),
+                "repo": self.repository(of),
+            }
+            for side, of, ref, sha in (
+                ("head", pull.source, pull.head, pull.head_sha),
+                ("base", repo, pull.base, pull.base_sha),
+            )
         }
         return {
             "url": own,

@@ -12,6 +12,8 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route as Path
 
 from bot.playground.github_account import account_routes
+from bot.playground.github_actions import get as _actions  # noqa: F401  # registers its endpoints
+from bot.playground.github_archive import PLACE, archive
 from bot.playground.github_pages import page
 from bot.playground.github_reading import repository_routes
 from bot.playground.github_rest import (
@@ -43,6 +45,10 @@ def github_app(github: SimulatedGitHub) -> Starlette:
     async def serve(request: Request) -> Response:
         path = _quoted_path(request)
         below = path == API or path.startswith(f"{API}/")
+        if path.startswith(f"/{PLACE}/"):
+            with github.lock:
+                packed = archive(github, unquote(path), request.query_params.get("token", ""))
+            return Response(packed or b"Not Found", 200 if packed else 404, media_type="application/x-gzip")
         if not below and not path.startswith("/login/"):
             with github.lock:
                 found = page(github, unquote(path))

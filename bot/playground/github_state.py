@@ -135,10 +135,44 @@ class Pull:
     state: str
     created_at: datetime
     updated_at: datetime
+    source: Repository = field(repr=False, compare=False)  # where its branch is: the repository itself, or a fork
     closed_at: datetime | None = None
     merged_at: datetime | None = None
     merged_by: Person | None = None
     merge_commit_sha: str | None = None
+
+
+@dataclass
+class Job:
+    """One job of a workflow run."""
+
+    id: int
+    name: str
+    status: str
+    conclusion: str | None
+    created_at: datetime
+    completed_at: datetime | None = None
+
+
+@dataclass
+class WorkflowRun:
+    """A run of a GitHub Actions workflow. `inputs` are those of a `workflow_dispatch`, which GitHub tells nobody."""
+
+    id: int
+    number: int
+    path: str  # of the workflow's file
+    name: str
+    title: str
+    sha: str
+    branch: str | None
+    event: str
+    actor: Person
+    created_at: datetime
+    updated_at: datetime
+    status: str = "queued"
+    conclusion: str | None = None
+    inputs: dict[str, str] = field(default_factory=dict)
+    jobs: list[Job] = field(default_factory=list)
 
 
 @dataclass
@@ -179,9 +213,11 @@ class Repository:
     deployments: dict[int, Deployment] = field(default_factory=dict)
     pulls: dict[int, Pull] = field(default_factory=dict)
     hooks: dict[int, Hook] = field(default_factory=dict)
+    workflow_runs: dict[int, WorkflowRun] = field(default_factory=dict)
     conflicts: set[str] = field(default_factory=set)  # branches the default branch can't be merged into
     permissions: dict[str, str] = field(default_factory=dict)  # login to role
     hidden: bool = False  # the bot's token can't see it
+    fork: bool = False  # of another one, with which it shares its commits
 
     @property
     def name(self) -> str:

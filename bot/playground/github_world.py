@@ -16,7 +16,6 @@ ROLES = ("none", "read", "triage", "write", "maintain", "admin")
 # What the bot's token, or its app, is granted at first, by the names of fine-grained permissions.
 FIRST_PERMISSIONS = {
     "metadata": "read",
-    "actions": "read",
     "contents": "write",
     "deployments": "write",
     "statuses": "write",
@@ -24,6 +23,7 @@ FIRST_PERMISSIONS = {
     "pull_requests": "read",
     "repository_hooks": "write",
     "members": "read",
+    "actions": "write",
 }
 
 # Each kind of thing counts from its own number, so that an id used for the wrong kind is never found.
@@ -39,6 +39,7 @@ _FIRST_IDS = {
     "pull": 6_600_001,
     "delivery": 7_700_001,
     "workflow_run": 8_800_001,
+    "job": 9_900_001,
 }
 
 
@@ -80,6 +81,7 @@ class World:
         self.custom_roles: dict[str, str] = {}  # an organization's own: name to the role it is built on
         self.repositories: dict[str, Repository] = {}
         self.renamed: dict[str, Repository] = {}  # former full name, in lower case
+        self.archives: dict[str, tuple[str, str, datetime]] = {}  # by their tokens: repository, commit, good until
         self.records = Records(lambda: self.url, self.app_body)
         self.token_permissions = dict(FIRST_PERMISSIONS)
         self._ids = dict(_FIRST_IDS)
@@ -191,6 +193,30 @@ class World:
             first = repo.add_commit("Initial commit", repo.owner, now, (), {"README.md": f"# {name}\n".encode()})
             repo.branches[default_branch] = first.sha
             self.repositories[full_name] = repo
+
+    def fork_repository(self, full_name: str, owner: str) -> str:
+        """Forks a repository to a person's account and returns its name. As at GitHub both share their commits: what
+        is pushed to one can be found by its SHA in the other. Raises `KeyError`, and `ValueError` when it is there.
+        """
+        with self.change():
+            repo = self.repository(full_name)
+            name = f"{owner}/{repo.name}"
+            if self.find_repository(name) is not None:
+                raise ValueError(f"{name} exists already")
+            now = self.now()
+            self.repositories[name] = Repository(
+                id=self.next_id("repository"),
+                full_name=name,
+                owner=self.person(owner),
+                default_branch=repo.default_branch,
+                private=repo.private,
+                created_at=now,
+                pushed_at=now,
+                branches={repo.default_branch: repo.branches[repo.default_branch]},
+                commits=repo.commits,
+                fork=True,
+            )
+            return name
 
     def find_repository(self, full_name: str) -> Repository | None:
         """A repository by its present name, in any case."""

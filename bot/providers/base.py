@@ -16,6 +16,7 @@ from bot.deploys.integrators import ProviderConfig
 
 __all__ = [
     "DESCRIPTION",
+    "Callback",
     "Fault",
     "Outcome",
     "PersonError",
@@ -24,6 +25,7 @@ __all__ = [
     "Reporter",
     "Repository",
     "Stopped",
+    "Told",
     "TryLater",
     "Variable",
     "Work",
@@ -34,6 +36,7 @@ __all__ = [
 ]
 
 DESCRIPTION = 140  # characters of a status, GitHub's limit; what is longer is cut
+CANCELLED, TIMED_OUT = "cancelled", "timed out"  # reasons to stop after which nobody goes on
 
 
 class Fault(Exception):
@@ -45,12 +48,18 @@ class Stopped(Exception):
     """The work must end now: somebody cancelled it, its time is up, or this process stops.
 
     A provider cleans up, which may take `grace` seconds, and lets it pass: the runner reports what has to be reported.
+    `reason` is one of `cancelled`, `timed out`, `stopping` (the process) and `taken` (by another process).
     """
 
     def __init__(self, reason: str = "", grace: float = 10.0) -> None:
         super().__init__(reason)
         self.reason = reason
         self.grace = grace
+
+    @property
+    def for_good(self) -> bool:
+        """Whether nobody goes on with the work. When not, another attempt may: what runs elsewhere is left to it."""
+        return self.reason in (CANCELLED, TIMED_OUT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +86,24 @@ def error(description: str) -> Outcome:
 def handed_over() -> Outcome:
     """Somebody else carries it on and writes the deployment statuses, as `on: deployment` workflows do."""
     return Outcome("")
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """Where somebody else may report how the work goes, and the token that they must show."""
+
+    url: str
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What somebody else reported. Texts are theirs."""
+
+    state: str  # in_progress, success, failure or error
+    description: str = ""
+    log_url: str = ""
+    environment_url: str = ""
 
 
 class Repository(Protocol):
@@ -175,8 +202,17 @@ class Reporter(Protocol):
         ...
 
     def wait(self, seconds: float) -> None:
-        """Waits; raises Stopped as soon as the work must end. Returns early when GitHub tells of something about the
-        commit (a check, a workflow run), so that who follows it need not ask often."""
+        """Waits; raises Stopped as soon as the work must end. Returns early when GitHub has told of something about
+        the commit (a check, a workflow run), or somebody by the callback, so that who follows it need not ask often."""
+        ...
+
+    def callback(self) -> Callback | None:
+        """Where somebody else may report: good from now on until the end, the same in each attempt. None where
+        nobody knows how this bot is reached from outside."""
+        ...
+
+    def told(self) -> Told | None:
+        """What was reported there last. The first end stays. It is for the provider to pass it on."""
         ...
 
 

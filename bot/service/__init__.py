@@ -7,13 +7,14 @@ done, and every verb may be called twice for the same thing without doing it twi
 from __future__ import annotations
 
 from bot.service.again import Again
-from bot.service.hearing import Hearing
 from bot.service.linking import Linking
 from bot.service.locking import Locking
+from bot.service.previewing import Previewing
 from bot.service.remembering import Remembering
+from bot.service.scheduling import Scheduling
 from bot.service.subscribing import Subscribing
 from bot.service.voting import Voting
 
 
-class Service(Hearing, Again, Voting, Locking, Linking, Remembering, Subscribing):
+class Service(Previewing, Scheduling, Again, Voting, Locking, Linking, Remembering, Subscribing):
     """What can be done with deploys, one file for each kind of verb."""

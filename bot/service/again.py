@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from bot.deploys import states
 from bot.deploys.errors import NothingBefore, NothingLive, NotLive, NotRetriable
-from bot.deploys.model import HUMAN, PROMOTION, RETRY, ROLLBACK, RULE, Asker, Deploy, Wanted
+from bot.deploys.model import HUMAN, PROMOTION, RETRY, ROLLBACK, RULE, TEARDOWN, Asker, Deploy, Wanted
 from bot.service.asking import Asking
 from bot.store import records
 
@@ -27,8 +27,8 @@ class Again(Asking):
         # What GitHub Actions ran is run again there.
         if deploy.protected or deploy.state == states.SUCCESS or not (deploy.final or deploy.state == states.LOST):
             raise NotRetriable(number, deploy.state)
-        # What takes one back again takes back the same.
-        rollback = deploy.cause == ROLLBACK
+        # What takes one back again takes back the same, and what takes a preview down still does.
+        kept = deploy.cause in (ROLLBACK, TEARDOWN)
         wanted = Wanted(
             target=f"{deploy.app}/{deploy.ref}",
             environment=deploy.environment,
@@ -37,8 +37,8 @@ class Again(Asking):
             force=deploy.forced,
             reason=deploy.reason,
             sha=deploy.sha,
-            cause=ROLLBACK if rollback else RETRY,
-            of=deploy.of if rollback else number,
+            cause=deploy.cause if kept else RETRY,
+            of=deploy.of if kept else number,
         )
         return self.request(wanted, asker, room=deploy.room or room, source=source)
 

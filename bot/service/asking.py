@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,17 +18,21 @@ from bot.deploys.errors import (
     NotEntitled,
     NotWaiting,
     PersonError,
+    PullNotOpen,
+    TooFarAhead,
     TryLater,
     UnknownDeploy,
     UnknownRef,
     problem_of,
 )
-from bot.deploys.model import ROLLBACK, Asker, Commit, Deploy, Problem, Wanted
+from bot.deploys.model import ROLLBACK, TEARDOWN, Asker, Commit, Deploy, Problem, Wanted
 from bot.deploys.nearest import nearest
 from bot.deploys.policy import CLEAR, EXPIRE, LINE, REFUSE, Decision
 from bot.service.core import CHANGE, CREATE
 from bot.service.facts import Deciding, Outside
 from bot.store import gates, jobs, records
+
+FURTHEST = timedelta(days=30)  # that a deploy can be asked for ahead of its time
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +64,8 @@ class Asking(Deciding):
         asks for is not `fresh`: nobody is there to be refused, so it waits where it can, and its card says what
         ended it.
         Raises the person's errors for what can't be deployed, NotAllowed with every finding among them, and
-        TryLater while GitHub can't be asked. Of what is refused nothing is stored.
+        TryLater while GitHub can't be asked. Of what is refused nothing is stored. One that is to go later is
+        decided on at that time; until then only its room and the person's permission can refuse it.
         """
         if (known := self._asked_before(source)) is not None:
             return known
@@ -87,14 +93,14 @@ class Asking(Deciding):
                 )
             deploy = records.add_deploy(connection, source, _values(candidate))
             assert deploy is not None, "the place is held, and there was none of this source"
-            records.add_card(connection, deploy.number, room)
+            self._joins(connection, deploy)
+            records.add_card(connection, deploy, room)
             if deploy.of is not None and (led := records.deploy(connection, deploy.of)) is not None:
                 self._refresh(connection, led)  # what can be done with that one is something else now
             if self._give_way(connection, deploy, decision):
                 decision = self._decided(connection, deploy, environment, outside, fresh=fresh)
             self._settle(connection, deploy, environment, decision)
-            change = jobs.new_job(CHANGE, {"deploy": deploy.number}, subject=f"change:{deploy.number}")
-            jobs.add(connection, change, self._clock.now())
+            self._describe_soon(connection, deploy.number)
             return self._show(connection, deploy.number)
 
     def _by_rule(self, environment: str, wish: Wanted, asker: Asker, *, source: str, room: str = "") -> Deploy | None:
@@ -175,6 +181,9 @@ class Asking(Deciding):
         with self._store.read() as connection:
             return records.deploy_by_source(connection, source)
 
+    def _joins(self, connection: sa.Connection, deploy: Deploy) -> None:
+        """What a new deploy means for the preview that it belongs to. Its place is held."""
+
     def _known(self, number: int) -> Deploy:
         deploy = self.deploy(number)
         if deploy is None or not deploy.ours:
@@ -210,18 +219,25 @@ class Asking(Deciding):
             self._end(connection, self._locked(connection, other.number), states.SUPERSEDED, problem)
         return bool(older)
 
+    def _describe_soon(self, connection: sa.Connection, number: int) -> None:
+        change = jobs.new_job(CHANGE, {"deploy": number}, subject=f"change:{number}")
+        jobs.add(connection, change, self._clock.now())
+
     # deciding
 
     def _settle(self, connection: sa.Connection, deploy: Deploy, environment: Environment, decision: Decision) -> bool:
         """Does what a decision says; False when the card says all of it already. The place and the row are held."""
         was_in_line = deploy.in_line
         values: dict[str, Any] = {"findings": [finding.as_json() for finding in decision.findings]}
+        if deploy.judged_at is None and any(item.code == "come" for item in decision.findings):
+            values["judged_at"] = self._clock.now()
+            self._describe_soon(connection, deploy.number)  # something else may have gone live since it was asked for
         if decision.outcome == REFUSE:
             finding = decision.of(policy.REFUSED)[0]
             self._end(connection, deploy, _end_of(finding), _problem(finding), **values)
             return True
         if decision.outcome == EXPIRE:
-            waited = Problem("WaitedTooLong", {"since": deploy.asked_at.isoformat()})
+            waited = Problem("WaitedTooLong", {"since": deploy.begun_at.isoformat()})
             self._end(connection, deploy, states.EXPIRED, waited, **values)
             return True
         if decision.outcome == CLEAR:
@@ -267,7 +283,8 @@ class Asking(Deciding):
         called = records.add_step(connection, deploy.number, "asks", deploy.sha, now, **told)
         answered = {user_id for user_id, _ in asked.facts["given"]}
         told["description"] = " ".join([who for who in approvers if who not in answered] or approvers)
-        if now >= policy.remind_at(deploy.pinned_at or deploy.asked_at, environment.approvals):
+        asked_at = max(deploy.pinned_at or deploy.asked_at, deploy.due_at or deploy.asked_at)
+        if now >= policy.remind_at(asked_at, environment.approvals):
             called = records.add_step(connection, deploy.number, "reminds", deploy.sha, now, **told) or called
         return called
 
@@ -279,7 +296,7 @@ class Asking(Deciding):
         records.add_step(connection, deploy.number, "overridden", "freeze", self._clock.now(), **told)
         for announcement in self._announcements(connection, deploy.app):
             if announcement.covers(deploy.environment):
-                records.add_card(connection, deploy.number, announcement.room)
+                records.add_card(connection, deploy, announcement.room)
 
     # what is asked for
 
@@ -287,15 +304,26 @@ class Asking(Deciding):
         """The deploy that a wish would become, and what Slack and GitHub say of it."""
         name, app, ref = self.config.target(wanted.target)
         environment_name, environment = self.config.environment(name, wanted.environment)
+        if wanted.due_at is not None and wanted.due_at - self._clock.now() > FURTHEST:
+            raise TooFarAhead(wanted.due_at, FURTHEST.days)
         default = app.default_ref or self._github.default_branch(app.repository)
+        preview = self._preview_at(name, environment_name)
+        sha = wanted.sha
+        if (pull := app.pull(environment_name)) is not None and wanted.cause != TEARDOWN:
+            if preview is None and not ref:
+                raise PullNotOpen(name, environment_name, pull, known=False)
+            if preview is not None and not preview.open:
+                raise PullNotOpen(name, environment_name, pull, known=True)
+        if preview is not None and not ref:
+            ref, sha = preview.head, preview.sha
         ref = ref or default
         try:
-            commit = self._commit(app.repository, wanted.sha or ref)
+            commit = self._commit(app.repository, sha or ref)
         except UnknownRef:
             self.config.check_room(name, room)  # the names of its branches are told in its rooms alone
             raise
         # Only a branch can be merged into; of a tag or commit the config's wish means nothing.
-        merge = environment.auto_merge and not wanted.sha and self._github.branch_head(app.repository, ref) is not None
+        merge = environment.auto_merge and not sha and self._github.branch_head(app.repository, ref) is not None
         now = self._clock.now()
         candidate = Deploy(
             number=0,
@@ -315,8 +343,9 @@ class Asking(Deciding):
             user_id=asker.id,
             user_name=asker.name,
             login=asker.login,
-            pull=wanted.pull,
-            author=wanted.author,
+            pull=preview.pull if preview else wanted.pull,
+            author=preview.author if preview else wanted.author,
+            preview=preview.id if preview else None,
             rank=wanted.rank,
             room=room,
             state=states.HELD,
@@ -325,7 +354,9 @@ class Asking(Deciding):
             is_default=ref == default and wanted.cause != ROLLBACK,
             cause=wanted.cause,
             of=wanted.of,
+            due_at=wanted.due_at,
         )
+        environment = self._guarded(candidate, environment)
         return candidate, environment, self._outside(environment, candidate, self.people.person(asker))
 
     def _twin(self, connection: sa.Connection, deploy: Deploy) -> Deploy | None:
@@ -337,6 +368,7 @@ class Asking(Deciding):
             task=deploy.task,
             hosts=deploy.hosts,
             forced=deploy.forced,
+            due_at=deploy.due_at if deploy.due_at is not None and deploy.due_at > self._clock.now() else None,
         )
 
     def _commit(self, repository: str, ref: str) -> Commit:
@@ -355,7 +387,7 @@ class Asking(Deciding):
 
 _STORED = (
     "id origin app repository environment ref sha task hosts forced auto_merge reason subject user_id user_name room"
-    " login pull author rank message_id thread_id state asked_at pinned_at is_default cause of"
+    " login pull author preview rank message_id thread_id state asked_at pinned_at is_default cause of due_at"
 ).split()
 
 
@@ -376,7 +408,9 @@ def again(deploy: Deploy) -> str:
 
 
 def _end_of(finding: policy.Finding) -> str:
-    return states.EXPIRED if finding.code == "expired" else states.REFUSED
+    return {"expired": states.EXPIRED, "missed": states.EXPIRED, "overtaken": states.SUPERSEDED}.get(
+        finding.code, states.REFUSED
+    )
 
 
 def _problem(finding: policy.Finding) -> Problem:

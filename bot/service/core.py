@@ -12,11 +12,12 @@ from bot.deploys import states
 from bot.deploys.clock import Clock
 from bot.deploys.config import Announcement, App, Config, Environment
 from bot.deploys.errors import NotConfigured
-from bot.deploys.model import Deploy, Problem
+from bot.deploys.model import TEARDOWN, Deploy, Problem
 from bot.deploys.ports import Directory, GitHub
+from bot.deploys.previews import Preview
 from bot.service.configured import Configured
 from bot.service.people import People
-from bot.store import gates, jobs, records, subscriptions
+from bot.store import gates, jobs, previews, records, subscriptions
 from bot.store.engine import Store
 
 # Kinds of jobs that the verbs leave behind; `bot/app.py` says who does them.
@@ -24,7 +25,8 @@ CARD, CREATE, CHANGE, PAST = "card", "create", "change", "past"
 PROMOTE = "promote"
 BRANCH = "branch"
 DECIDE, WATCH, STOP = "decide", "watch", "stop"
-LOCK_TIMER = "lock"
+PREVIEW, GONE = "preview", "gone"
+LOCK_TIMER, SCHEDULE_TIMER = "lock", "schedule"
 TELL = "tell"
 FILE = "file"
 ANSWER, REVIEW = "answer", "review"
@@ -67,15 +69,33 @@ class Core:
 
     def _environment(self, deploy: Deploy) -> Environment:
         app = self.config.apps.get(deploy.app)
-        environment = app.environments.get(deploy.environment) if app else None
+        environment = app.place(deploy.environment) if app else None
         if environment is None:
             raise NotConfigured(deploy.app, deploy.environment)
-        return environment
+        return self._guarded(deploy, environment)
+
+    def _guarded(self, deploy: Deploy, environment: Environment) -> Environment:
+        """The environment as it is for that deploy: what is a preview of a fork's pull request, or of one that is not
+        known, takes somebody who may write to the repository; what takes one down waits for no checks."""
+        if self.config.apps[deploy.app].pull(deploy.environment) is None:
+            return environment
+        preview = self._preview_at(deploy.app, deploy.environment)
+        needs: dict[str, Any] = {"permission": "write"} if preview is None or preview.fork else {}
+        if deploy.cause == TEARDOWN:
+            needs["required_contexts"] = ()
+        return environment.model_copy(update=needs)
+
+    def _preview_at(self, app: str, environment: str) -> Preview | None:
+        """The preview that an environment is of; None for another environment, and before its pull request is known."""
+        pull = self.config.apps[app].pull(environment)
+        if pull is None:
+            return None
+        with self._store.read() as connection:
+            return previews.of_pull(connection, app, pull)
 
     def _rooms(self, app: App, environment: str) -> list[str]:
         """Where what nobody asked for in a room is shown: where the environment is announced, else the app's first."""
-        announced = [item.room for item in app.announce if item.covers(environment)]
-        return announced or list(app.rooms[:1])
+        return app.shown_in(environment)
 
     def _spelling(self, repository: str) -> str:
         """The repository as the config spells it; GitHub doesn't mind the case."""
@@ -171,7 +191,7 @@ class Core:
         """Gives the deploy a card in the rooms that want to hear of it."""
         for announcement in self._announcements(connection, deploy.app):
             if announcement.wants(deploy.environment, deploy.state):
-                records.add_card(connection, deploy.number, announcement.room)
+                records.add_card(connection, deploy, announcement.room)
 
     def _announcements(self, connection: sa.Connection, name: str) -> list[Announcement]:
         """Who wants to hear of an app: the rooms that the config names, and those that subscribed where they may."""
@@ -192,11 +212,13 @@ class Core:
     def _refresh(self, connection: sa.Connection, deploy: Deploy) -> None:
         """Asks the outbox to bring the deploy's cards up to date; what is final goes first."""
         priority = jobs.FIRST if deploy.final or deploy.state == states.ASKED else jobs.NORMAL
-        for room in records.card_rooms(connection, deploy.number):
+        # The deploys of a preview share a card, which is never written by two at a time.
+        card = deploy.number if deploy.preview is None else f"preview:{deploy.preview}"
+        for room in records.card_rooms(connection, deploy):
             job = jobs.new_job(
                 CARD,
                 {"deploy": deploy.number, "room": room},
-                subject=f"card:{deploy.number}:{room}",
+                subject=f"card:{card}:{room}",
                 priority=priority,
             )
             jobs.add(connection, job, self._clock.now())

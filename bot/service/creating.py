@@ -21,7 +21,7 @@ from bot.deploys.errors import (
     problem_of,
 )
 from bot.deploys.events import Deployment
-from bot.deploys.model import Change, Commit, Deploy, Problem, short
+from bot.deploys.model import TEARDOWN, Change, Commit, Deploy, Problem, short
 from bot.deploys.policy import CHECKS, CLEAR, WAITING, Finding
 from bot.deploys.ports import Merged, NewDeployment
 from bot.service.asking import Asking
@@ -127,7 +127,7 @@ class Creating(Asking, Running):
 
     def _timeout(self, deploy: Deploy) -> timedelta:
         app = self.config.apps.get(deploy.app)
-        environment = app.environments.get(deploy.environment) if app else None
+        environment = app.place(deploy.environment) if app else None
         return environment.timeout if environment else timedelta(hours=1)
 
     def watch(self, number: int) -> None:
@@ -166,15 +166,19 @@ class Creating(Asking, Running):
         with self._store.read() as connection:
             deploy = records.deploy(connection, number)
             assert deploy is not None
+            if deploy.cause == TEARDOWN:
+                return
             before = records.live(connection, deploy.app, deploy.environment)
-        if before is None or before.number >= number:
+        if before is None or before.number == number:
+            return
+        if before.number > number and (deploy.due_at is None or deploy.final):
             return
         try:
             compared = self._github.compare(deploy.repository, before.sha, deploy.sha)
         except PersonError:
             return  # the card says what GitHub refuses where it matters; this line it can do without
         except TryLater:
-            if self._clock.now() - deploy.asked_at >= GIVE_UP:
+            if self._clock.now() - deploy.begun_at >= GIVE_UP:
                 return  # some comparisons GitHub never comes to the end of
             raise
         if compared is None:
@@ -248,7 +252,7 @@ class Creating(Asking, Running):
             deploy = self._held_in_place(connection, deploy)
             if deploy.state != states.ASKED:
                 return
-            if self._clock.now() >= deploy.asked_at + environment.max_wait:  # else it would be tried without end
+            if self._clock.now() >= deploy.begun_at + environment.max_wait:  # else it would be tried without end
                 self._end(connection, deploy, states.EXPIRED, problem_of(error))
                 return
             told = {"checks": [[name, state, ""] for name, state in error.contexts]}
@@ -277,6 +281,7 @@ class Creating(Asking, Running):
             description=_description(deploy),
             payload={
                 **({"deploy_user": deploy.author or deploy.user_name} if deploy.pull is not None else {}),
+                **({"pull_request": deploy.pull} if deploy.preview is not None else {}),
                 "user": deploy.user_name,
                 "room_id": deploy.room,
                 "name": deploy.app,

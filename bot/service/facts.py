@@ -69,6 +69,7 @@ class Deciding(Core):
         """Decides on a deploy as it is now (or would be, when it is `fresh`). Its place is held."""
         now = self._clock.now()
         app = self.config.apps[deploy.app]
+        early = deploy.due_at is not None and now < deploy.due_at
         live, coming = self._before(connection, deploy, environment)
         facts = Facts(
             now=now,
@@ -95,9 +96,23 @@ class Deciding(Core):
             live=live,
             coming=coming,
             votes=self.people.votes_now(connection, deploy.number) if deploy.number else (),
-            ahead=gates.ahead(connection, deploy),
+            ahead=() if early else gates.ahead(connection, deploy),
+            due_at=deploy.due_at,
+            judged=deploy.judged_at is not None,
+            grace=self.config.defaults.grace,
+            overtaken=self._overtaken(connection, deploy),
         )
         return policy.decide(facts)
+
+    def _overtaken(self, connection: sa.Connection, deploy: Deploy) -> int | None:
+        """The deploy that put this very commit there since this one was asked for, for a later time."""
+        if deploy.due_at is None or not deploy.number or not deploy.whole:  # without a number it is being asked for now
+            return None
+        there = records.live(connection, deploy.app, deploy.environment, whole=True)
+        if there is None or there.sha != deploy.sha or there.number == deploy.number:
+            return None
+        since = there.number > deploy.number or (there.finished_at or there.asked_at) > deploy.asked_at
+        return there.number if since else None
 
     def _before(
         self, connection: sa.Connection, deploy: Deploy, environment: Environment

@@ -23,9 +23,9 @@ from bot.deploys.errors import (
 from bot.deploys.model import Asker, Deploy, Freezing, Lock, Person
 from bot.deploys.nearest import nearest
 from bot.deploys.times import at_wall
-from bot.service.core import LOCK_TIMER
+from bot.service.core import LOCK_TIMER, Place
 from bot.service.facts import Deciding, all_freezes
-from bot.store import gates, jobs, records
+from bot.store import gates, jobs, previews, records
 
 MONDAY_MORNING = time(9)
 SATURDAY = 5  # as datetime.weekday() counts
@@ -103,7 +103,7 @@ class Locking(Deciding):
             if scope.environment is not None:
                 self.config.environment(scope.app, scope.environment)
         self._entitled("lock", person, scope)
-        places = self.config.places(scope.app, scope.environment)
+        places = self._covered(scope)
         with self._store.write() as connection:
             gates.claim(connection, places)
             known = gates.lock_by_source(connection, source)
@@ -132,7 +132,7 @@ class Locking(Deciding):
             )
             assert lock is not None, "its places are held, and the one before was ended"
             self._lock_timer(connection, lock, now + self.config.lock_reminders.every)
-            self._locks_changed(connection, scope)
+            self._locks_changed(connection, scope, places)
             stolen = None if own else before
             if stolen is not None:
                 self._tell_owner(connection, stolen, "lock_stolen", person, reason)
@@ -197,18 +197,24 @@ class Locking(Deciding):
             own = self._is(connection, lock, person)
         if not own:
             self._entitled("unlock", person, Scope(lock.app, lock.environment))
-        places = self.config.places(lock.app, lock.environment)
+        places = self._covered(Scope(lock.app, lock.environment))
         with self._store.write() as connection:
             gates.claim(connection, places)
             if gates.end_lock(connection, lock.id, person.id, self._clock.now()):
                 if not own:
                     self._tell_owner(connection, lock, "lock_released", person, "")
-                self._locks_changed(connection, Scope(lock.app, lock.environment))
+                self._locks_changed(connection, Scope(lock.app, lock.environment), places)
         return lock
 
-    def _locks_changed(self, connection: sa.Connection, scope: Scope) -> None:
+    def _covered(self, scope: Scope) -> list[Place]:
+        """The places that a lock or freeze covers: those of the config, and previews where something waits."""
+        with self._store.read() as connection:
+            waiting = previews.waiting_places(connection, scope.app, scope.environment)
+        return sorted({*self.config.places(scope.app, scope.environment), *waiting})
+
+    def _locks_changed(self, connection: sa.Connection, scope: Scope, places: list[Place]) -> None:
         """What waits there is decided on again, and the card of what is live offers to unlock, or to lock."""
-        self._decide_places(connection, self.config.places(scope.app, scope.environment))
+        self._decide_places(connection, places)
         if scope.app is None or scope.environment is None:
             return
         live = records.live(connection, scope.app, scope.environment)
@@ -227,12 +233,12 @@ class Locking(Deciding):
         if lock is None:
             return
         if lock.expires_at is not None and lock.expires_at <= now:
-            places = self.config.places(lock.app, lock.environment)
+            places = self._covered(Scope(lock.app, lock.environment))
             with self._store.write() as connection:
                 gates.claim(connection, places)
                 if gates.end_lock(connection, lock.id, "", now):
                     self._tell(connection, lock.user_id, "lock_expired", lock.as_json(), f"lock:{lock.id}:expired")
-                    self._locks_changed(connection, Scope(lock.app, lock.environment))
+                    self._locks_changed(connection, Scope(lock.app, lock.environment), places)
             return
         rest = self._day_off(lock.user_id, now)
         with self._store.write() as connection:
@@ -270,7 +276,7 @@ class Locking(Deciding):
         person = self.people.person(asker)
         self._check_room(scope, room)
         self._entitled("freeze", person, scope)
-        places = self.config.places(scope.app, scope.environment)
+        places = self._covered(scope)
         with self._store.write() as connection:
             gates.claim(connection, places)
             known = gates.freeze_by_source(connection, source)
@@ -314,7 +320,7 @@ class Locking(Deciding):
             raise NotFrozen(scope.app or "", scope.environment or "", by_config)
         if found.user_id != person.id:
             self._entitled("unfreeze", person, scope)
-        places = self.config.places(scope.app, scope.environment)
+        places = self._covered(scope)
         with self._store.write() as connection:
             gates.claim(connection, places)
             gates.end_freeze(connection, scope.app, scope.environment, person.id, now)
@@ -333,6 +339,8 @@ class Locking(Deciding):
             return
         for app, place in self.config.places(scope.app, scope.environment):
             found = self.config.apps[app]
-            answer = self.people.may_deploy(person, found.environments[place], found.repository)
+            environment = found.place(place)
+            assert environment is not None, "it is one of the app's places"
+            answer = self.people.may_deploy(person, environment, found.repository)
             if not answer.yes:
                 raise NotEntitled(act, app, place, answer.code, answer.facts)

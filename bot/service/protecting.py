@@ -105,9 +105,9 @@ class Protecting(Creating):
                 records.update_deploy(connection, deploy.number, **values, reason="", deadline_at=None)
             assert deploy is not None, "it is new, or known"
             protections.protect(connection, deploy.number, asked.run, now)
-            for room in rooms:
-                records.add_card(connection, deploy.number, room)
             deploy = self._locked(connection, deploy.number)
+            for room in rooms:
+                records.add_card(connection, deploy, room)
             outside = self._outside_of_github(connection, deploy)
             decision = self._decided(connection, deploy, environment, outside, fresh=False)
             self._settle(connection, deploy, environment, decision)

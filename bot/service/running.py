@@ -86,10 +86,13 @@ class Running(Core):
             if first.state != states.SUCCESS and runs.look(connection, run)[1]:
                 runs.settle(connection, first, None, now)
                 return
+            deploy = records.deploy(connection, run.deploy)
+            assert deploy is not None
+            if deploy.final and first.state not in states.FINAL:  # others said how it ended, and that stays
+                runs.settle(connection, first, None, now)
+                return
             runs.trying(connection, first, now)
             newest = runs.newest_status(connection, run.id)
-            deploy = records.deploy(connection, run.deploy)
-        assert deploy is not None
         try:
             status = self._written(run, first, newest) if first.tried_at is not None else None
             if status is None:

@@ -7,17 +7,18 @@ from bot.deploys.errors import (
     AlreadyVoted,
     NeedsNoApproval,
     NotEntitled,
+    NotScheduled,
     NotWaiting,
     OwnDeploy,
     PersonError,
 )
-from bot.deploys.model import Asker, Deploy, Problem, Vote
+from bot.deploys.model import SCHEDULE, Asker, Deploy, Problem, Vote
 from bot.service.asking import Asking
 from bot.store import gates, records, runs
 
 
 class Voting(Asking):
-    """The verbs `approve`, `reject`, `cancel` and `stop`."""
+    """The verbs `approve`, `reject`, `cancel`, `unschedule` and `stop`."""
 
     def approve(self, number: int, asker: Asker) -> Deploy:
         """Counts a person's approval; the last one that is needed lets the deploy go, unless another gate waits.
@@ -80,7 +81,12 @@ class Voting(Asking):
             self._decide_soon(connection, number)
             return self._show(connection, number)
 
-    def cancel(self, number: int, asker: Asker) -> Deploy:
+    def unschedule(self, number: int, asker: Asker) -> Deploy:
+        """Cancels a deploy that is to go later. Raises NotScheduled for one that isn't, or whose time has come, and
+        as `cancel` does."""
+        return self.cancel(number, asker, scheduled=True)
+
+    def cancel(self, number: int, asker: Asker, *, scheduled: bool = False) -> Deploy:
         """Takes a deploy back, whether it waits or is under way; a running one is marked inactive at GitHub.
 
         Whoever asked for it may, admins may, and who may deploy there. Raises UnknownDeploy, NotWaiting for one
@@ -89,6 +95,8 @@ class Voting(Asking):
         deploy = self._known(number)
         if not _stoppable(deploy):
             raise NotWaiting(number, deploy.state)
+        if scheduled and not deploy.scheduled:
+            raise NotScheduled(number, deploy.cause == SCHEDULE)
         person = self.people.person(asker)
         with self._store.read() as connection:
             own = self.people.behind(connection, deploy).key == person.key
@@ -100,6 +108,8 @@ class Voting(Asking):
             deploy = self._held_in_place(connection, deploy)
             if not _stoppable(deploy):
                 raise NotWaiting(number, deploy.state)
+            if scheduled and not deploy.scheduled:  # its time came meanwhile
+                raise NotScheduled(number)
             started = deploy.state != states.HELD
             facts = {"user_id": person.id, "user_name": person.name, "started": started}
             shown = self._end(connection, deploy, states.CANCELLED, Problem("Cancelled", facts), ended_by=person.id)

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import structlog
 
 from bot.deploys.clock import Clock
-from bot.deploys.errors import UnknownTime
+from bot.deploys.errors import LookupFailed, UnknownEnvironment, UnknownTime
 from bot.deploys.model import Wanted
 from bot.deploys.times import parse_duration, parse_time
-from bot.reader import Reader
+from bot.reader import STATS_DAYS, Reader
 from bot.service import Service
 from bot.slack.answers import Answers
 from bot.slack.client import SlackClient
 from bot.slack.grammar import Command
 from bot.slack.said import Said
-from bot.slack.views import holds, replies
+from bot.slack.views import holds, replies, schedules, stats
 from bot.slack.views import subscriptions as views
 from bot.slack.views.text import Links, Message
 
 # What only tells, and can be done however late.
-READING = frozenset({"apps", "check", "diff", "help", "history", "locks", "status", "where", "whoami"})
+READING = frozenset("apps check diff help history locks schedules stats status where whoami".split())
 
 
 class Commands:
@@ -43,8 +44,7 @@ class Commands:
         """Does what was asked; returns the answer to the person alone, None where a card or the room has it."""
         match command.name:
             case "deploy":
-                self._deploy(command, said)
-                return None
+                return self._deploy(command, said)
             case "check":
                 self._service.config.check_room(self._service.config.target(command.target)[0], said.room)
                 asked = self._service.foresee(_wanted(command), self._answers.named(said.asker), room=said.room)
@@ -58,6 +58,9 @@ class Commands:
             case "cancel":
                 self._service.cancel(command.number, self._answers.named(said.asker))
                 return holds.cancelled(command.number)
+            case "unschedule":
+                self._service.unschedule(command.number, self._answers.named(said.asker))
+                return schedules.unscheduled(command.number)
             case "retry" | "rollback" | "promote":
                 self._again(command, said)
                 return None
@@ -85,23 +88,33 @@ class Commands:
                 here, subscribed = self._reader.apps(said.room), self._reader.subscriptions(said.room)
                 return replies.apps(here, self._links, subscribed, self._reader.repository_configs())
             case "where":
-                return replies.where(self._reader.where(command.target, said.room), self._links)
+                places = self._reader.where(command.target, said.room)
+                return replies.where(places, self._links, self._reader.previews(command.target))
             case "status":
-                return replies.status(self._reader.status(command.target, place, said.room), self._links, now)
+                places = self._reader.status(command.target, place, said.room)
+                up = self._reader.previews(command.target) if command.target and not place else ()
+                return replies.status(places, self._links, now, up)
             case "history":
                 if number := re.fullmatch(r"#(\d{1,18})", command.target):
                     return replies.audit(self._reader.audit(int(number[1]), said.room), self._links)
                 return replies.history(self._reader.history(command.target, place, said.room), self._links, now)
             case "diff":
                 return replies.diff(self._reader.diff(command.target, place, said.room), self._links)
+            case "stats":
+                return stats.stats(self._reader.stats(command.target, said.room), STATS_DAYS)
+            case "schedules":
+                return schedules.listed(*self._reader.schedules(said.room), self._links)
             case "locks":
                 return holds.listed_holds(self._reader.locks(), self._reader.freezes(), now)
             case _:
                 return replies.help_topic(command.topic) if command.topic else replies.help_overview()
 
-    def _deploy(self, command: Command, said: Said) -> None:
+    def _deploy(self, command: Command, said: Said) -> Message | None:
+        """The card is the answer; when it goes later, that is said in the person's own time too."""
+        command = self._placed(command)
+        due_at, zone = self._due(command, said)
         deploy = self._service.request(
-            _wanted(command),
+            replace(_wanted(command), due_at=due_at),
             self._answers.named(said.asker),
             room=said.room,
             source=said.source,
@@ -109,6 +122,31 @@ class Commands:
             thread_id=said.thread_id,
         )
         structlog.contextvars.bind_contextvars(deploy=deploy.number)
+        return schedules.goes_at(deploy, zone) if deploy.scheduled else None
+
+    def _placed(self, command: Command) -> Command:
+        """`in 1d` is an environment where the app has one that is called so."""
+        if command.duration and not command.environment:
+            app, _, _ = self._service.config.target(command.target)
+            try:
+                place, _ = self._service.config.environment(app, command.duration)
+            except UnknownEnvironment:
+                return command
+            return replace(command, environment=place, duration="")
+        return command
+
+    def _due(self, command: Command, said: Said) -> tuple[datetime | None, ZoneInfo]:
+        """When a deploy is to go, None for now; and the zone that the person is in."""
+        if command.at:
+            zone = self._zone(said)
+            return self._time(command.at, said, zone), zone
+        if command.duration:
+            try:
+                zone = self._zone(said)
+            except LookupFailed:  # nothing hangs on it but the words
+                zone = ZoneInfo("UTC")
+            return (said.at or self._clock.now()) + parse_duration(command.duration), zone
+        return None, ZoneInfo("UTC")
 
     def _again(self, command: Command, said: Said) -> None:
         """Deploys that another one leads to; the card is the answer."""
@@ -144,7 +182,7 @@ class Commands:
             case "unlock":
                 self._answers.aloud(said, holds.unlocked(self._service.unlock(scope, asker, room=said.room), asker))
             case "freeze":
-                until = self._time(command.until, said) if command.until else None
+                until = self._time(command.until, said, self._zone(said)) if command.until else None
                 made = self._service.freeze(
                     scope, asker, room=said.room, source=said.source, reason=command.reason, until=until
                 )
@@ -165,11 +203,13 @@ class Commands:
             ended = self._service.unsubscribe(command.target, place, room=said.room)
             self._answers.aloud(said, views.unsubscribed(ended, asker))
 
-    def _time(self, text: str, said: Said) -> datetime:
-        """A moment as the person means it, in their own time zone."""
-        zone = ZoneInfo(self._slack.time_zone(said.asker.id))
+    def _zone(self, said: Said) -> ZoneInfo:
+        return ZoneInfo(self._slack.time_zone(said.asker.id))
+
+    def _time(self, text: str, said: Said, zone: ZoneInfo) -> datetime:
+        """A moment as the person meant it when they said so, in their own time zone."""
         try:
-            return parse_time(text, self._clock.now(), zone)
+            return parse_time(text, said.at or self._clock.now(), zone)
         except ValueError as error:
             raise UnknownTime(text, str(error)) from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Protocol
 
@@ -13,7 +14,7 @@ from bot.slack.answers import Answers
 from bot.slack.commands import READING, Commands
 from bot.slack.grammar import ParseError, parse
 from bot.slack.said import Said, said_by, said_by_command, said_by_event
-from bot.slack.views import holds, replies
+from bot.slack.views import holds, replies, schedules
 from bot.slack.views.text import duration
 from bot.store.jobs import Job
 
@@ -57,7 +58,8 @@ class Conversation:
     def tell(self, job: Job) -> None:
         """Word for one person or one room, of something that happened elsewhere."""
         data = job.json()
-        message = holds.told(data["what"], data["facts"])
+        words = schedules.told if data["what"] in schedules.TOLD else holds.told
+        message = words(data["what"], data["facts"])
         if "room" in data:
             self._answers.in_room(data["room"], message)
         else:
@@ -85,7 +87,7 @@ class Conversation:
             self._answers.alone(said, replies.problem(AskedTooLate(job.created_at)))
             return
         try:
-            message = self._commands.obey(command, said)
+            message = self._commands.obey(command, replace(said, at=job.created_at))
         except PersonError as error:
             message = replies.problem(error, bare=command.bare)
         except TryLater as error:

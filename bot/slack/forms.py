@@ -24,6 +24,8 @@ class Clause:
     mark: bool = False
     # A command without it is none.
     needed: bool = False
+    # The clause, by its name, that says the same in another way: of the two there is one.
+    instead: str = ""
 
     @property
     def usage(self) -> str:
@@ -72,6 +74,8 @@ _FROM = Clause(("from",), "ENV", "origin", "an environment", needed=True)
 _THERE = Clause(("to",), "ENV", "environment", "an environment", needed=True)
 _HERE = Clause(("in", "on"), "ENV", "environment", "an environment")
 _BACK_TO = Clause(("to",), "REF", "ref", "a branch, tag or commit")
+_AT = Clause(("at",), "TIME", "at", "a time such as 16:00 or Fri 16:00", takes="words", instead="duration")
+_AFTER = Clause(("in",), "DURATION", "duration", "a length of time such as 30m or 2h", instead="at")
 _FOR = Clause(("for",), "DURATION", "duration", "a length of time such as 30m or 2h")
 _UNTIL = Clause(("until",), "TIME", "until", "a time such as 16:00 or Fri 16:00", takes="words")
 _BECAUSE = Clause(("because",), "REASON", "reason", "a reason", takes="rest")
@@ -87,18 +91,21 @@ FORMS: tuple[Form, ...] = (
         holds="target",
         required=True,
         force=True,
-        clauses=(HOSTS, _BECAUSE),
-        written="[deploy][:TASK][!] APP[/REF | @REF][!] [to ENV[/HOSTS]][!] [because REASON]",
+        clauses=(HOSTS, _AT, _AFTER, _BECAUSE),
+        written="[deploy][:TASK][!] APP[/REF | @REF][!] [to ENV[/HOSTS]][!] [at TIME | in DURATION] [because REASON]",
         examples=(
             "web",
             "web/topic to staging",
             "web@v1.4 to production/fe1,fe2 because the fix is urgent",
             "deploy:migrations web/topic to staging",
             "deploy! web to production",
+            "web/topic to production at fri 16:00",
+            "web to staging in 30m",
         ),
         notes=(
             "Without a ref the app's default branch goes; without an environment, the default environment.",
             "`!` forces: checks are skipped, and everyone can see it.",
+            "With a time, in your own time zone, it goes then: what would be refused now is judged at that time.",
         ),
     ),
     Form(
@@ -129,6 +136,14 @@ FORMS: tuple[Form, ...] = (
         holds="target",
         clauses=(_IN,),
         examples=("status", "status web in production"),
+    ),
+    Form(
+        "stats",
+        "Say how often an app was deployed, and how that went",
+        slot="APP",
+        holds="target",
+        examples=("stats", "stats web"),
+        notes=("It is about the last 30 days; of an app with very many deploys about the newest thousand.",),
     ),
     Form(
         "history",
@@ -173,6 +188,15 @@ FORMS: tuple[Form, ...] = (
         holds="number",
         required=True,
         examples=("cancel 42",),
+    ),
+    Form("schedules", "List what goes later, and what goes again and again"),
+    Form(
+        "unschedule",
+        "Take back a deploy that is to go later",
+        slot="N",
+        holds="number",
+        required=True,
+        examples=("unschedule 42",),
     ),
     Form(
         "retry",

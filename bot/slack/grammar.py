@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from bot.deploys.nearest import nearest
-from bot.deploys.times import parse_duration
+from bot.deploys.times import parse_duration, parse_wall
 from bot.slack.forms import BY_NAME, FORMS, HOSTS, Clause, Form
 
 __all__ = ["BY_NAME", "FORMS", "LONGEST", "Clause", "Command", "Form", "ParseError", "nearest_form", "parse", "render"]
@@ -23,10 +23,10 @@ class Command:
     """A parsed command. `name` is the form's; the rest is empty where it was not said.
 
     `target` is `APP`, `APP/REF` or `APP@REF`; `task` is GitHub's (`deploy`, `deploy:migrations`); `number` is a
-    deploy's; `everything` stands for `all`. `duration` is one that `parse_duration` takes. `until` is a moment in
-    the person's words, not understood yet. `origin` is the environment that a promotion comes from, `ref` what a
-    rollback goes to, `states` those that a room subscribes to, as they were typed. `freeze` and `unfreeze` may have
-    an environment and no target.
+    deploy's; `everything` stands for `all`. `duration` is one that `parse_duration` takes; that of a deploy without
+    an environment may be the name of one. `at` and `until` are moments in the person's words, not understood yet.
+    `origin` is the environment that a promotion comes from, `ref` what a rollback goes to, `states` those that a room
+    subscribes to, as they were typed. `freeze` and `unfreeze` may have an environment and no target.
     """
 
     name: str
@@ -41,6 +41,7 @@ class Command:
     everything: bool = False
     duration: str = ""
     until: str = ""
+    at: str = ""
     origin: str = ""
     ref: str = ""
     states: str = ""
@@ -146,8 +147,10 @@ def _nearest(error: ParseError) -> str:
     if form is None or not word or not error.expected.startswith("`"):
         return ""
     missing = re.findall(r"`(\w+)", error.expected)  # `to ENV`, `because REASON`, or a command's name
-    if word[0].isdigit():  # likelier a time than a name
-        missing.sort(key=lambda keyword: keyword not in ("for", "until"))
+    likely = ["for", "in"] if _is_duration(word) else ["until", "at"] if _is_time(word) else []
+    missing.sort(key=lambda keyword: likely.index(keyword) if keyword in likely else len(likely))
+    if not likely and "at" in missing:  # which would take whatever words there are
+        missing.remove("at")
     keywords = [form.name, *(keyword for clause in form.clauses for keyword in clause.words)]
     attempts = [text[:start] + keyword + text[end:] for keyword in nearest(word, keywords, limit=1)]
     if word.lower() not in keywords:
@@ -227,11 +230,14 @@ class _Reader:
 
     def _read_clause(self) -> None:
         word = self._here()
-        clause = next((clause for clause in self._left() if word.text.lower() in clause.words), None)
-        if clause is None:
+        clauses = [clause for clause in self._left() if word.text.lower() in clause.words]
+        if not clauses:
             self._fail(word, self._clauses_left())
         self._position += 1
         first = self._here()
+        # `in 30m` is a length of time, `in production` a place.
+        length = _is_duration(first.text.removesuffix("!"))
+        clause = next((clause for clause in clauses if length and clause.name == "duration"), clauses[0])
         if clause.takes == "rest":
             value = self._rest(clause)
         elif clause.takes == "words":
@@ -260,7 +266,8 @@ class _Reader:
         start = self._position
         while self._position < len(self._words) and not self._starts_clause(self._here()):
             self._position += 1
-        return " ".join(word.text for word in self._words[start : self._position])
+        words = [self._marked(word) for word in self._words[start : self._position]]
+        return " ".join(word for word in words if word)
 
     def _here(self) -> _Word:
         """The word that comes next; an empty one behind the last."""
@@ -280,7 +287,7 @@ class _Reader:
     def _left(self) -> list[Clause]:
         """The clauses that may still come. `all` has no environment."""
         taken = {*self._values, *(["environment"] if "everything" in self._values else [])}
-        return [clause for clause in self._form.clauses if clause.name not in taken]
+        return [clause for clause in self._form.clauses if not taken & {clause.name, clause.instead}]
 
     def _clauses_left(self) -> str:
         names = [f"`{clause.usage}`" for clause in self._left()]
@@ -319,6 +326,17 @@ def _is_duration(text: str) -> bool:
         parse_duration(text)
     except ValueError:
         return False
+    return True
+
+
+def _is_time(text: str) -> bool:
+    """Whether it is likelier a time, or the day of one, than a name."""
+    if text[0].isdigit():
+        return True
+    try:
+        parse_wall(text)
+    except ValueError:
+        return text.lower() == "tomorrow"
     return True
 
 

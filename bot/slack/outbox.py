@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,12 +11,12 @@ import structlog
 
 from bot.deploys import states
 from bot.deploys.clock import Clock
-from bot.deploys.model import Deploy, Step
+from bot.deploys.model import TEARDOWN, Deploy, Step
 from bot.slack.client import SlackClient, SlackRefused
 from bot.slack.views import card as views
 from bot.slack.views import thread
 from bot.slack.views.text import Links
-from bot.store import gates, logs, records, runs
+from bot.store import gates, logs, previews, records, runs
 from bot.store.engine import Store
 from bot.store.jobs import Job
 
@@ -56,11 +56,13 @@ class Outbox:
         number, room = data["deploy"], data["room"]
         with self._store.read() as connection:
             deploy = records.deploy(connection, number)
-            row = records.card(connection, number, room)
+            row = records.card(connection, deploy, room) if deploy is not None else None
+            if row is not None and row.deploy != number:  # a newer one of the same preview has taken the card over
+                deploy = records.deploy(connection, row.deploy)
             sight = self._sight(connection, deploy) if deploy is not None else None
         if deploy is None or row is None or sight is None:
             return
-        structlog.contextvars.bind_contextvars(deploy=number, room=room)
+        structlog.contextvars.bind_contextvars(deploy=deploy.number, room=room)
         channel, ts = self._card(deploy, sight, row)
         if ts:
             self._thread(deploy, row, channel, ts)
@@ -75,19 +77,29 @@ class Outbox:
         good = records.successes(connection, deploy.app, deploy.environment, limit=2) if over else ()
         return views.Sight(
             now=now,
-            ahead=gates.ahead(connection, deploy) if waits else (),
+            ahead=gates.ahead(connection, deploy) if waits and not deploy.scheduled else (),
             votes=gates.votes_on(connection, [deploy.number])[deploy.number],
             lock=gates.lock_on(connection, deploy.app, deploy.environment, now) if not waits else None,
             replaced_by=live.number if live is not None and live.number != deploy.number else None,
             way_back=any(other.number != deploy.number for other in good),
+            preview=previews.get(connection, deploy.preview) if deploy.preview is not None else None,
+            open_at=self._open_at(connection, deploy),
             onward=self._onward(connection, deploy) if live is not None and live.number == deploy.number else (),
         )
+
+    def _open_at(self, connection: sa.Connection, deploy: Deploy) -> str:
+        """Where a preview is to be seen: also while its next commit is on the way there."""
+        if deploy.preview is None or deploy.environment_url or deploy.cause == TEARDOWN:
+            return deploy.environment_url
+        live = records.live(connection, deploy.app, deploy.environment, whole=True)
+        return live.environment_url if live is not None else ""
 
     def _card(self, deploy: Deploy, sight: views.Sight, row: sa.Row[Any]) -> tuple[str, str]:
         channel: str = row.channel
         ts: str = row.ts
         message = views.card(deploy, self._links, sight, row.detour)
-        metadata = {"event_type": views.METADATA, "event_payload": {"id": deploy.id, "number": deploy.number}}
+        mark = sight.preview.key if sight.preview is not None else deploy.id
+        metadata = {"event_type": views.METADATA, "event_payload": {"id": mark, "number": deploy.number}}
         if ts:
             try:
                 self._slack.update(channel, ts, message, metadata=metadata)
@@ -98,7 +110,8 @@ class Outbox:
                 log.info("card_gone", code=refused.code)
                 self._remember(deploy, row.room, ts="")  # so that a post without an answer is looked for
         elif row.tries:
-            ts = self._posted_already(deploy, channel)
+            begun = sight.preview.heard_at if sight.preview is not None else deploy.asked_at
+            ts = self._posted_already(mark, begun, channel)
             if ts:
                 self._remember(deploy, row.room, ts=ts, channel=channel)
                 self._slack.update(channel, ts, message, metadata=metadata)
@@ -120,11 +133,11 @@ class Outbox:
         self._remember(deploy, row.room, ts=ts, channel=channel)
         return channel, ts
 
-    def _posted_already(self, deploy: Deploy, channel: str) -> str:
-        """The ts of a card whose posting was begun and whose answer never came."""
-        since = deploy.asked_at - timedelta(minutes=5)  # clocks differ
+    def _posted_already(self, mark: str, begun: datetime, channel: str) -> str:
+        """The ts of a card whose posting was begun, not before that moment, and whose answer never came."""
+        since = begun - timedelta(minutes=5)  # clocks differ
         try:
-            return self._slack.find(channel, since, views.METADATA, "id", deploy.id)
+            return self._slack.find(channel, since, views.METADATA, "id", mark)
         except SlackRefused as refused:
             log.info("card_not_looked_for", code=refused.code)  # a second card is better than none
             return ""
@@ -159,4 +172,4 @@ class Outbox:
 
     def _remember(self, deploy: Deploy, room: str, **values: Any) -> None:
         with self._store.write() as connection:
-            records.update_card(connection, deploy.number, room, **values)
+            records.update_card(connection, deploy, room, **values)

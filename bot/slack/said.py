@@ -6,6 +6,7 @@ import html
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from bot.deploys.model import Asker
@@ -17,7 +18,7 @@ class Said:
     """Something a person said, typed or clicked.
 
     `response_url` is Slack's way back to a command or click, '' for a message; `thread` is where an answer to
-    a message goes; `trigger_id` lets a form be opened, for three seconds.
+    a message goes; `trigger_id` lets a form be opened, for three seconds. `at` is when it was, where that matters.
     """
 
     asker: Asker
@@ -29,6 +30,7 @@ class Said:
     thread: str = ""
     thread_id: str = ""
     trigger_id: str = ""
+    at: datetime | None = None
 
 
 def said_by_command(body: Mapping[str, Any], source: str) -> Said:

@@ -49,8 +49,10 @@ def held(
     repository: str | None = None,
     sha: str | None = None,
     in_line: bool | None = None,
+    scheduled: bool = False,
 ) -> list[Deploy]:
-    """Deploys that wait, by number: in those places, of that repository and commit, in line or not."""
+    """Deploys that wait, by number: in those places, of that repository and commit, in line or not, or of those alone
+    whose time has not come."""
     query = sa.select(*COLUMNS).where(_HELD)
     if places is not None:
         query = query.where(sa.tuple_(deploys.c.app, deploys.c.environment).in_(list(places)))
@@ -60,6 +62,8 @@ def held(
         query = query.where(deploys.c.sha == sha)
     if in_line is not None:
         query = query.where(deploys.c.in_line.is_(in_line))
+    if scheduled:
+        query = query.where(deploys.c.due_at.is_not(None), deploys.c.judged_at.is_(None))
     # In order only now: asked for it, SQLite reads every deploy there ever was, for their being in order already.
     return sorted((deploy_of(row) for row in connection.execute(query)), key=lambda deploy: deploy.number)
 
@@ -81,9 +85,19 @@ def ahead(connection: sa.Connection, deploy: Deploy) -> list[Ahead]:
 
 
 def twin(
-    connection: sa.Connection, app: str, environment: str, *, sha: str, task: str, hosts: str, forced: bool
+    connection: sa.Connection,
+    app: str,
+    environment: str,
+    *,
+    sha: str,
+    task: str,
+    hosts: str,
+    forced: bool,
+    due_at: datetime | None = None,
 ) -> Deploy | None:
-    """A deploy that waits or is under way and is for just the same."""
+    """A deploy that waits or is under way and is for just the same. One that is to go later is the same only as
+    another for that very time, which is then `due_at`."""
+    later = sa.and_(deploys.c.due_at.is_not(None), deploys.c.judged_at.is_(None))
     there = sa.select(*COLUMNS).where(
         deploys.c.app == app,
         deploys.c.environment == environment,
@@ -93,9 +107,11 @@ def twin(
         deploys.c.forced.is_(forced),
     )
     # One after the other: for both in one, SQLite would go through all that was ever deployed there.
-    waiting = there.where(_HELD).order_by(deploys.c.number).limit(1)
+    timed = sa.not_(later) if due_at is None else sa.and_(later, deploys.c.due_at == due_at)
+    waiting = there.where(_HELD, timed).order_by(deploys.c.number).limit(1)
     under_way = there.where(deploys.c.slot == slot(app, environment))
-    rows = [row for query in (under_way, waiting) if (row := connection.execute(query).one_or_none()) is not None]
+    queries = (under_way, waiting) if due_at is None else (waiting,)
+    rows = [row for query in queries if (row := connection.execute(query).one_or_none()) is not None]
     return min(map(deploy_of, rows), key=lambda deploy: deploy.number, default=None)
 
 

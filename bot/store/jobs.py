@@ -209,6 +209,21 @@ def forget(connection: sa.Connection, now: datetime, limit: int = 1000) -> int:
     return connection.execute(sa.delete(jobs).where(jobs.c.id.in_(old))).rowcount
 
 
+def open_subjects(connection: sa.Connection, subjects: Sequence[str]) -> set[str]:
+    """Those of the subjects that have a job, ready or running."""
+    found: set[str] = set()
+    for state in ("ready", "running"):  # each by its own index
+        which = sa.and_(jobs.c.state == sa.literal_column(f"'{state}'"), jobs.c.subject.in_(subjects))
+        found |= set(connection.execute(sa.select(jobs.c.subject).where(which)).scalars())
+    return found
+
+
+def keep_only(connection: sa.Connection, kind: str, subjects: Sequence[str]) -> None:
+    """Deletes the ready jobs of a kind whose subject is none of these."""
+    ready = jobs.c.state == sa.literal_column("'ready'")
+    connection.execute(sa.delete(jobs).where(ready, jobs.c.kind == kind, jobs.c.subject.not_in(subjects)))
+
+
 def counts(connection: sa.Connection) -> dict[tuple[str, str], int]:
     """How many unfinished jobs there are by (kind, state)."""
     # One for each state, each by its partial index: what is done is most of the table, and must not be read.

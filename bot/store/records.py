@@ -15,6 +15,10 @@ from bot.deploys.model import BY_BRANCH, Change, Deploy, Problem, Step
 from bot.store.schema import REF_START, Moment, cards, deploys, facts, ref_start, timeline
 
 COLUMNS = [column for column in deploys.c if column.name != "source"]
+# What a listing shows. The rest is JSON and long texts, which take most of the time of reading a deploy.
+_LONG = frozenset("problem change findings description log_url reason subject message_id thread_id".split())
+LISTED = [column for column in COLUMNS if column.name not in _LONG]
+_NAMES = tuple(column.name for column in LISTED)
 
 Place = tuple[str, str]  # an app and its environment
 
@@ -40,11 +44,11 @@ def _first_of_each(where: str, order: str) -> Mapping[str, sa.TextualSelect]:
         "postgresql": "json_array_elements(CAST(:places AS json)) AS place (value)"
         f" CROSS JOIN LATERAL (SELECT each.* {wanted}) AS deploys",
     }
-    names = ", ".join(f'deploys."{column.name}"' for column in COLUMNS)
+    names = ", ".join(f'deploys."{name}"' for name in _NAMES)
     since = sa.bindparam("since", type_=Moment)
     statements = {dialect: sa.text(f"SELECT {names} FROM {text}") for dialect, text in texts.items()}  # noqa: S608
     return {
-        dialect: (text.bindparams(since) if ":since" in where else text).columns(*COLUMNS)
+        dialect: (text.bindparams(since) if ":since" in where else text).columns(*LISTED)
         for dialect, text in statements.items()
     }
 
@@ -145,8 +149,8 @@ def history(
         if len(ref) >= REF_START:  # else its beginning is all of it, and SQLite would rather not use the index for both
             named = named.where(deploys.c.ref == ref)
         found = sa.union_all(sa.select(_newest(named, limit).subquery().c.number), *_by_sha(of_app, ref))
-    query = sa.select(*COLUMNS).where(number.in_(found)).order_by(number.desc()).limit(limit)
-    return [deploy_of(row) for row in connection.execute(query)]
+    query = sa.select(*LISTED).where(number.in_(found)).order_by(number.desc()).limit(limit)
+    return [_listed(row) for row in connection.execute(query)]
 
 
 def _by_sha(numbers: sa.Select[tuple[int]], start: str) -> list[sa.Select[tuple[int]]]:
@@ -242,7 +246,7 @@ def _of_each(
     """What is found in each of those places, the newest first."""
     values["places"] = msgspec.json.encode(places).decode()
     rows = connection.execute(statements[connection.dialect.name], values)
-    return sorted(map(deploy_of, rows), key=lambda deploy: deploy.number, reverse=True)
+    return sorted(map(_listed, rows), key=lambda deploy: deploy.number, reverse=True)
 
 
 def _by_place(places: Sequence[Place], found: Iterable[Deploy]) -> dict[Place, list[Deploy]]:
@@ -299,31 +303,46 @@ def steps(connection: sa.Connection, number: int, after: int = 0) -> list[Step]:
     ]
 
 
-def add_card(connection: sa.Connection, number: int, room: str, told: int = 0) -> bool:
-    """Gives a deploy a card in a room; False when it has one there."""
+def add_card(connection: sa.Connection, deploy: Deploy, room: str, told: int = 0) -> bool:
+    """Gives a deploy a card in a room; False when it has one there, or another one of its preview has."""
     statement = (
         insert(connection, cards)
-        .values(deploy=number, room=room, ts="", channel=room, detour="", told=told, tries=0)
-        .on_conflict_do_nothing(index_elements=["deploy", "room"])
+        .values(
+            deploy=deploy.number, room=room, ts="", channel=room, detour="", told=told, tries=0, preview=deploy.preview
+        )
+        .on_conflict_do_nothing()
         .returning(cards.c.room)
     )
     return connection.execute(statement).one_or_none() is not None
 
 
-def card(connection: sa.Connection, number: int, room: str) -> sa.Row[Any] | None:
-    """The card's row: ts ('' until posted), channel, detour, told, tries."""
-    query = sa.select(cards).where(cards.c.deploy == number, cards.c.room == room)
-    return connection.execute(query).one_or_none()
+def card(connection: sa.Connection, deploy: Deploy, room: str) -> sa.Row[Any] | None:
+    """The card's row: ts ('' until posted), channel, detour, told, tries.
+
+    Of a preview it is the one that all of its deploys share; its `deploy` is the one that it shows now.
+    """
+    return connection.execute(sa.select(cards).where(_card(deploy, room))).one_or_none()
 
 
-def card_rooms(connection: sa.Connection, number: int) -> list[str]:
-    """The rooms that show a deploy."""
-    query = sa.select(cards.c.room).where(cards.c.deploy == number).order_by(cards.c.room)
+def card_rooms(connection: sa.Connection, deploy: Deploy) -> list[str]:
+    """The rooms that show a deploy, or its preview."""
+    query = sa.select(cards.c.room).where(_card(deploy)).order_by(cards.c.room)
     return list(connection.execute(query).scalars())
 
 
-def update_card(connection: sa.Connection, number: int, room: str, **values: Any) -> None:
-    connection.execute(sa.update(cards).where(cards.c.deploy == number, cards.c.room == room).values(**values))
+def update_card(connection: sa.Connection, deploy: Deploy, room: str, **values: Any) -> None:
+    connection.execute(sa.update(cards).where(_card(deploy, room)).values(**values))
+
+
+def hand_over_cards(connection: sa.Connection, preview: int, number: int) -> bool:
+    """The cards of a preview show that deploy from now on; False when there are none."""
+    taken = sa.update(cards).where(cards.c.preview == preview).values(deploy=number)
+    return connection.execute(taken).rowcount > 0
+
+
+def _card(deploy: Deploy, room: str | None = None) -> sa.ColumnElement[bool]:
+    whose = cards.c.deploy == deploy.number if deploy.preview is None else cards.c.preview == deploy.preview
+    return whose if room is None else sa.and_(whose, cards.c.room == room)
 
 
 def fact(connection: sa.Connection, name: str) -> Any | None:
@@ -384,6 +403,11 @@ def deploy_of(row: sa.Row[Any]) -> Deploy:
     values["change"] = _change(values["change"])
     values["findings"] = values["findings"] or ()
     return Deploy(**values)
+
+
+def _listed(row: sa.Row[Any]) -> Deploy:
+    """The deploy in a row of LISTED, as far as a listing shows it."""
+    return Deploy(**dict(zip(_NAMES, row, strict=True)))
 
 
 def _change_json(change: Change) -> dict[str, Any]:

@@ -5,6 +5,8 @@ A run is claimed as a job is, for a LEASE that is renewed for as long as its pro
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -12,6 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from bot.deploys import states
 from bot.store import logs
 from bot.store.jobs import NewJob, add, new_job
 from bot.store.schema import reports, runs
@@ -23,6 +26,8 @@ LEASE = timedelta(minutes=1)
 SETTLED = timedelta(seconds=15)
 
 CANCELLED, HANDED_OVER = "cancelled", "handed_over"  # outcomes that are no states
+ENDS = frozenset({states.SUCCESS, states.FAILURE, states.ERROR})  # what others may report as the end
+HEARD, ENDED, UNPROVEN = "heard", "ended", "unproven"  # what becomes of a callback
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,17 @@ class Run:
     claimed_by: str | None = None
     lease_until: datetime | None = None
     finished_at: datetime | None = None
+    callback: str | None = field(default=None, repr=False)
+    told: Mapping[str, str] | None = None
+
+    @property
+    def over(self) -> str:
+        """How it ended, or how others say that it did; '' while it goes on."""
+        if self.state == "done":
+            return self.outcome
+        if self.cancelled:
+            return CANCELLED
+        return self.told["state"] if self.told is not None and self.told["state"] in ENDS else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +223,30 @@ def active(connection: sa.Connection, deploy: int) -> bool:
     """Whether a deploy has a run that has not ended, or an end that GitHub has yet to be told."""
     run = of_deploy(connection, deploy)
     return run is not None and (run.state != "done" or bool(unsettled(connection, run.id)))
+
+
+def hash_of(token: str) -> str:
+    """What is kept of a callback's token."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def hear(connection: sa.Connection, number: int, token: str, told: Mapping[str, str] | None) -> tuple[str, str]:
+    """Keeps what somebody reports on a run with its token, beside the addresses of earlier reports: HEARD; ENDED, and
+    how, when it is over and nothing is kept; UNPROVEN when it is not that run's token. Without `told` it is only
+    looked whether it would be."""
+    query = sa.select(runs).where(runs.c.id == number)
+    row = connection.execute(query.with_for_update() if told is not None else query).one_or_none()
+    run = _run(row) if row is not None else None
+    if not hmac.compare_digest(hash_of(token), (run and run.callback) or ""):
+        return UNPROVEN, ""
+    assert run is not None
+    if run.over:
+        return ENDED, run.over
+    if told is not None:
+        before = run.told or {}
+        addresses = {key: told.get(key) or before.get(key, "") for key in ("log_url", "environment_url")}
+        connection.execute(sa.update(runs).where(runs.c.id == number).values(told={**told, **addresses}))
+    return HEARD, ""
 
 
 def release_expired(connection: sa.Connection, now: datetime) -> int:

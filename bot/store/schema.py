@@ -119,6 +119,9 @@ deploys = sa.Table(
     sa.Column("cause", sa.String(16), nullable=False, server_default=""),  # retry | push | …
     sa.Column("of", sa.BigInteger),  # the deploy that led to it
     sa.Column("undone_by", sa.BigInteger),  # the rollback that took it back
+    sa.Column("preview", sa.BigInteger),  # the preview that it belongs to
+    sa.Column("due_at", Moment),  # when it is to go, where a time was named
+    sa.Column("judged_at", Moment),  # when, that time having come, its gates were first judged in earnest
     sa.UniqueConstraint("id"),
     sa.UniqueConstraint("source"),
     sa.Index("uq_deploys_slot", "slot", unique=True),
@@ -144,6 +147,15 @@ _live = sa.and_(deploys.c.state == "success", deploys.c.inactive_at.is_(None))
 sa.Index("ix_deploys_live", *_newest, sqlite_where=_live, postgresql_where=_live)
 _whole = sa.and_(deploys.c.state == "success", deploys.c.task == "deploy", deploys.c.hosts == "")
 sa.Index("ix_deploys_whole", *_newest, sqlite_where=_whole, postgresql_where=_whole)
+_preview = deploys.c.preview.is_not(None)
+sa.Index(
+    "ix_deploys_preview",
+    deploys.c.preview,
+    deploys.c.number,
+    sqlite_where=_preview,
+    postgresql_where=_preview,
+)
+
 _open = deploys.c.finished_at.is_(None)
 sa.Index("ix_deploys_open", *_place, deploys.c.asked_at, sqlite_where=_open, postgresql_where=_open)
 _held = deploys.c.state == "held"
@@ -310,6 +322,8 @@ runs = sa.Table(
     sa.Column("environment_url", sa.Text, nullable=False),
     sa.Column("outcome", sa.Text, nullable=False),  # the state it ended with; handed_over | cancelled
     sa.Column("finished_at", Moment),
+    sa.Column("callback", sa.String(64)),  # SHA-256 of the token that others report with
+    sa.Column("told", sa.JSON(none_as_null=True)),  # what they reported last
     sa.UniqueConstraint("repository", "deployment_id"),
     sa.Index("ix_runs_deploy", "deploy"),
     sqlite_autoincrement=True,
@@ -376,7 +390,42 @@ cards = sa.Table(
     sa.Column("detour", sa.String(64), nullable=False),  # Slack's word for why it is not in the room
     sa.Column("told", sa.BigInteger, nullable=False),  # the last step of the timeline in its thread
     sa.Column("tries", sa.Integer, nullable=False),  # posts begun, so that one without an answer is looked for
+    sa.Column("preview", sa.BigInteger),  # where it goes from one deploy of a preview to the next
+    sa.Index("uq_cards_preview", "preview", "room", unique=True),
 )
+
+# The pull requests whose apps have previews, as GitHub last told of them, and how far their previews are.
+previews = sa.Table(
+    "previews",
+    metadata,
+    sa.Column("id", Serial, primary_key=True),
+    sa.Column("key", sa.String(36), nullable=False),  # by which its card is found again
+    sa.Column("app", sa.String(255), nullable=False),
+    sa.Column("pull", sa.BigInteger, nullable=False),
+    sa.Column("environment", sa.String(255), nullable=False),
+    sa.Column("repository", sa.String(255), nullable=False),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("author", sa.Text, nullable=False),
+    sa.Column("source", sa.Text, nullable=False),  # the repository it comes from; '' when that is gone
+    sa.Column("head", sa.Text, nullable=False),
+    sa.Column("sha", sa.String(64), nullable=False),
+    sa.Column("labels", sa.JSON, nullable=False),
+    sa.Column("open", sa.Boolean, nullable=False),
+    sa.Column("updated_at", Moment, nullable=False),
+    sa.Column("heard_at", Moment, nullable=False),
+    sa.Column("wanted", sa.Boolean, nullable=False),  # open, and with the label
+    sa.Column("due", sa.Boolean, nullable=False),  # what is there is still to be taken down
+    sa.Column("asked_sha", sa.String(64), nullable=False),  # what a rule asked for since it was last wanted
+    sa.Column("asks", sa.Integer, nullable=False),  # how often one has asked
+    sa.Column("doubts", sa.Integer, nullable=False),  # events of one second that tell otherwise: GitHub is asked
+    sa.Column("gone", sa.Boolean, nullable=False),
+    sa.UniqueConstraint("app", "pull"),
+    sqlite_autoincrement=True,
+)
+# As text, since SQLite takes an index only where a query says just the same.
+UNSETTLED, THERE = sa.text("due OR doubts > 0"), sa.text("NOT gone")
+sa.Index("ix_previews_unsettled", previews.c.id, sqlite_where=UNSETTLED, postgresql_where=UNSETTLED)
+sa.Index("ix_previews_there", previews.c.app, sqlite_where=THERE, postgresql_where=THERE)
 
 # Runs of GitHub Actions that wait for this bot's word: what GitHub was told of each.
 protections = sa.Table(

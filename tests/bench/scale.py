@@ -29,6 +29,7 @@ from bot.playground.github import SimulatedGitHub
 from bot.playground.slack import SimulatedSlack
 from bot.reader import Reader
 from bot.service import Service
+from bot.service.configured import Configured
 from bot.settings import Settings
 from bot.slack.answers import Answers
 from bot.slack.commands import Commands
@@ -173,8 +174,9 @@ class Inside:
         self._clock = clock
         self._links = Links("https://github.com")
         slack, github = slack_client(settings, clock), github_client(settings, clock)
-        self._service = Service(self.store, github, slack, config, clock)
-        self._reader = Reader(self.store, github, config, clock)
+        configured = Configured(self.store, config)
+        self._service = Service(self.store, github, slack, configured, clock)
+        self._reader = Reader(self.store, github, configured, clock)
         self._answers = Kept(slack)
         said = Commands(self._service, self._reader, slack, self._answers, self._links, clock)
         conversation = Conversation(self._service, said, self._answers, clock)

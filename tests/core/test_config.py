@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from datetime import timedelta
 from pathlib import Path
 
 import jsonschema
@@ -11,7 +12,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.deploys.config import RESERVED, Config
+from bot.deploys.config import RESERVED, Announcement, Config
 from bot.deploys.config_file import ConfigError, load_config, read_config
 from bot.deploys.errors import NoDefaultEnvironment, UnknownApp, UnknownEnvironment, WrongRoom
 from bot.deploys.nearest import nearest
@@ -72,6 +73,53 @@ FAULTS: list[tuple[str, list[str]]] = [
             "line 7: apps.web.rooms: must be a list",
         ],
     ),
+    (
+        base(
+            more="""\
+    announce: [{room: C0REL, environments: [production]}]
+  api: {repository: acme/api, environments: {lab: {}}}
+schedules:
+  - {app: web, environment: production, cron: "0 9 * * 1-5", timezone: europe/berlin}
+  - {app: wbe, environment: production, cron: "0 9 * * 1-5", timezone: UTC}
+  - app: web
+    environment: prodution
+    cron: "0 9 * * 1-5"
+    timezone: UTC
+  - {app: api, environment: lab, cron: "0 9 * * 1-5", timezone: UTC}
+  - {app: web, environment: production, cron: "0  9 * * 1-5", timezone: Europe/Berlin, grace: 1h}
+"""
+        ),
+        [
+            "line 10: schedules.1.app: there is no app “wbe”; did you mean web?",
+            "line 12: schedules.2.environment: the app has no environment “prodution”; did you mean production?",
+            "line 15: schedules.3: nobody would see it: give api `rooms`, or `announce` lab somewhere",
+            "line 16: schedules.4: is the same as schedules.0",
+        ],
+    ),
+    (
+        base(
+            more="""\
+schedules:
+  - app: web
+    environment: production
+    cron: "0 9 * * L"
+    timezone: Europe/Berln
+    task: a b
+  - {app: web, cron: "@daily", at: noon}
+"""
+        ),
+        [
+            "line 9: schedules.0.cron: “l” is no day of the week; it is from 0 to 7, or like sun",
+            "line 10: schedules.0.timezone: “Europe/Berln” is no time zone; the nearest is Europe/Berlin or"
+            " Europe/Dublin or Europe/Belfast",
+            "line 11: schedules.0.task: must be one word of letters, digits and . : _ -, such as migrations",
+            "line 12: schedules.1.environment: must be given",
+            "line 12: schedules.1.cron: “@daily” has 1 of five fields; write it like 0 9 * * mon-fri: minute, hour, day"
+            " of the month, month, day of the week",
+            "line 12: schedules.1.timezone: must be given",
+            "line 12: schedules.1.at: no such key",
+        ],
+    ),
     (base("acme/web", "web"), ["line 3: apps.web.repository: must be a repository, such as acme/web"]),
     (
         base("acme/web", "https://github.com/acme/web"),
@@ -117,6 +165,18 @@ FAULTS: list[tuple[str, list[str]]] = [
     (
         base("  web:", "  my app:"),
         ["line 2: apps.my app: must be a name of letters, digits and ._{}- that starts with a letter or digit"],
+    ),
+    (
+        base("production: {}", "pr-7: {}").replace("    environments", "    previews: {}\n    environments"),
+        [
+            "line 4: apps.web.previews.environment: “pr-7” would be the preview of pull request 7, and is an "
+            "environment of its own",
+            "line 4: apps.web.previews: are shown nowhere: name a room under rooms or announce",
+        ],
+    ),
+    (
+        base(more="    previews: {environment: preview}\n"),
+        ["line 6: apps.web.previews.environment: must be a name with {number} in it, such as pr-{number}"],
     ),
     ("a: [1\n", ["line 2: not YAML: expected ',' or ']', but got '<stream end>'"]),
     (
@@ -293,3 +353,35 @@ def test_what_git_does_not_allow() -> None:
 )
 def test_the_nearest_names(typed: str, known: list[str], meant: list[str]) -> None:
     assert sorted(nearest(typed, known)) == meant if len(known) < 9 else len(nearest(typed, known)) == 3
+
+
+PREVIEWS = """
+apps:
+  web:
+    repository: acme/web
+    rooms: [C0OPS]
+    previews: {environment: "pr-{number}.web", label: preview, timeout: 2h}
+    environments: {production: {}}
+  api:
+    repository: acme/web
+    environments: {production: {}}
+"""
+
+
+def test_previews_are_known_by_their_pattern() -> None:
+    config = read_config(PREVIEWS)
+    name, place = config.environment("web", "PR-12.Web")
+    assert name == "pr-12.web"
+    assert (place.transient_environment, place.production_environment, place.required_contexts) == (True, False, ())
+    assert place.timeout == timedelta(hours=2)
+    web = config.apps["web"]
+    assert web.place(name) == place
+    assert [web.pull(text) for text in (name, "production", "pr-0.web", "pr-x.web", "pr-12xweb")] == [12] + [None] * 4
+    for app, text in (("web", "pr-.web"), ("web", "pr-012.web"), ("api", "pr-12.web")):
+        with pytest.raises(UnknownEnvironment):
+            config.environment(app, text)
+    assert config.apps_for("acme/web", "pr-12.web") == "web"
+    assert Announcement(room="C0OPS", environments=("pr-{number}.web",)).covers("pr-7.web")
+    assert not Announcement(room="C0OPS", environments=("pr-{number}.web", "staging")).covers("production")
+    assert config.places("web") == [("web", "production")]
+    assert config.places(None, "pr-12.web") == [("web", "pr-12.web")]

@@ -43,6 +43,27 @@ SPELLINGS: list[tuple[str, dict[str, object]]] = [
     ("web BECAUSE  the   login\nloops", {"reason": "the login loops"}),
     ("web to prod because I want to on in!", {"environment": "prod", "reason": "I want to on in!"}),
     ("web because x to prod", {"reason": "x to prod"}),
+    ("web at 16:00", {"at": "16:00"}),
+    ("web AT  fri\t16:00 to prod", {"at": "fri 16:00", "environment": "prod"}),
+    (
+        "web to prod at 2026-12-24 18:00 Europe/Berlin because x at y",
+        {"at": "2026-12-24 18:00 Europe/Berlin", "environment": "prod", "reason": "x at y"},
+    ),
+    ("web at 4:30 pm!", {"at": "4:30 pm", "force": True}),
+    ("web at 16:00 ! to prod", {"at": "16:00", "force": True, "environment": "prod"}),
+    ("web at 16:00 in prod/fe1", {"at": "16:00", "environment": "prod", "hosts": "fe1"}),
+    ("web in 30m", {"duration": "30m"}),
+    ("web IN 1h30M", {"duration": "1h30M"}),
+    ("web in 30m!", {"duration": "30m", "force": True}),
+    ("web in prod in 30m", {"environment": "prod", "duration": "30m"}),
+    ("web in 30m in prod because x", {"environment": "prod", "duration": "30m", "reason": "x"}),
+    ("web in 30m to 2h", {"environment": "2h", "duration": "30m"}),
+    ("web to 30m", {"environment": "30m"}),
+    ("web in 30m/fe1", {"environment": "30m", "hosts": "fe1"}),
+    ("web at noon in 30m", {"at": "noon", "environment": "30m"}),
+    ("deploy:seed web in 2h to stg", {"task": "deploy:seed", "duration": "2h", "environment": "stg"}),
+    ("schedules", {"name": "schedules", "target": ""}),
+    ("UNSCHEDULE #42", {"name": "unschedule", "target": "", "number": 42}),
     ("deploy help", {"target": "help"}),
     ("help", {"name": "help", "target": ""}),
     ("", {"name": "help", "target": ""}),
@@ -201,6 +222,16 @@ SLIPS: list[tuple[str, str, str]] = [
     ("web to prod staging", "staging", "deploy"),
     ("web to /fe1", "/fe1", "deploy"),
     ("web production", "production", "deploy"),
+    ("web at", "", "deploy"),
+    ("web at because x", "because", "deploy"),
+    ("web at 16:00 at 17:00", "at", "deploy"),
+    ("web in 30m at 17:00", "at", "deploy"),
+    ("web in 30m to prod in 2h", "in", "deploy"),
+    ("web to prod in a while", "a", "deploy"),
+    ("check web at 16:00", "at", "check"),
+    ("schedules web", "web", "schedules"),
+    ("unschedule", "", "unschedule"),
+    ("unschedule web", "web", "unschedule"),
     ("histroy web", "histroy", "history"),
     ("where", "", "where"),
     ("where to prod", "prod", "where"),
@@ -337,6 +368,10 @@ MENDED: list[tuple[str, str, str]] = [
     ("lock web because: demo", "`in ENV`, `for DURATION` or `because REASON`", "lock web because demo"),
     ("lock all demo day", "`for DURATION` or `because REASON`", "lock all because demo day"),
     ("unlock web prod", "`in ENV`", "unlock web in prod"),
+    ("web to prod 16:00", "`at TIME`, `in DURATION` or `because REASON`", "web to prod at 16:00"),
+    ("web fri 16:00", "`to ENV[/HOSTS]`, `at TIME`, `in DURATION` or `because REASON`", "web at fri 16:00"),
+    ("web to prod the loops", "`at TIME`, `in DURATION` or `because REASON`", "web to prod because the loops"),
+    ("web to prod 30m", "`at TIME`, `in DURATION` or `because REASON`", "web to prod in 30m"),
     ("reject 42 flaky tests", "`because REASON`", "reject 42 because flaky tests"),
     ("freeze web 16:00", "`in ENV`, `until TIME` or `because REASON`", "freeze web until 16:00"),
     ("freeze web Fri 16:00", "`in ENV`, `until TIME` or `because REASON`", "freeze web until Fri 16:00"),
@@ -371,17 +406,20 @@ def test_no_app_can_be_named_like_a_command() -> None:
 
 
 USAGES = """
-[deploy][:TASK][!] APP[/REF | @REF][!] [to ENV[/HOSTS]][!] [because REASON]
+[deploy][:TASK][!] APP[/REF | @REF][!] [to ENV[/HOSTS]][!] [at TIME | in DURATION] [because REASON]
 check APP[/REF] [to ENV[/HOSTS]]
 help [TOPIC]
 apps
 where APP
 status [APP] [in ENV]
+stats [APP]
 history APP[/REF] [in ENV]
 diff APP[/REF] [in ENV]
 approve N
 reject N [because REASON]
 cancel N
+schedules
+unschedule N
 retry N
 rollback APP [in ENV] [to REF] [because REASON]
 promote APP from ENV to ENV
@@ -419,7 +457,7 @@ def test_every_example_of_the_help_is_a_command_of_its_form() -> None:
 
 
 def test_the_nearest_form() -> None:
-    assert [form and form.name for form in map(nearest_form, ("histroy", "deplyo", "stat", "zzz", "<!channel>"))] == [
+    assert [form and form.name for form in map(nearest_form, ("histroy", "deplyo", "statu", "zzz", "<!channel>"))] == [
         "history",
         "deploy",
         "status",
@@ -438,5 +476,7 @@ def test_a_command_is_rendered_as_people_write_it() -> None:
         "web! to prod": "deploy! web to prod",
         "freeze web until Fri  16:00 in prod": "freeze web in prod until Fri 16:00",
         "unlock ALL": "unlock all",
+        "web AT fri  16:00! in prod": "deploy! web to prod at fri 16:00",
+        "web in 30m to 2h/fe1": "deploy web to 2h/fe1 in 30m",
     }
     assert {text: render(parse(text)) for text in written} == written

@@ -23,7 +23,16 @@ FLOORS: list[tuple[str, ...]] = [
     ("bot.store",),
     ("bot.service", "bot.reader"),
     ("bot.slack", "bot.github", "bot.providers"),
-    ("bot.worker", "bot.runner", "bot.reporter", "bot.scheduler", "bot.app", "bot.server", "bot.check"),
+    (
+        "bot.worker",
+        "bot.runner",
+        "bot.reporter",
+        "bot.callbacks",
+        "bot.scheduler",
+        "bot.app",
+        "bot.server",
+        "bot.check",
+    ),
     ("bot.playground",),
     ("bot.__main__",),
 ]
@@ -146,6 +155,7 @@ def test_production_does_not_know_the_simulators() -> None:
         ("uvicorn", ("bot.server",)),
         ("pydantic_settings", ("bot.settings",)),
         ("starlette", ()),
+        ("requests", ("bot.github", "bot.providers")),
     ],
 )
 def test_each_library_has_its_room(package: str, room: tuple[str, ...]) -> None:

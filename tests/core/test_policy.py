@@ -108,6 +108,17 @@ UNKNOWN = Answer(None, "unknown", {"what": EVIL, "reason": EVIL})
 # gate, what is changed, what it says of a deploy that is asked for now, what of one that was taken in.
 P, W, R = PASSED, WAITING, REFUSED
 ROWS: list[tuple[str, Changes, tuple[str, str], tuple[str, str]]] = [
+    ("time", {}, (P, "none"), (P, "none")),
+    ("time", {"due_at": NOW + timedelta(hours=1)}, (W, "early"), (W, "early")),
+    ("time", {"due_at": NOW + timedelta(hours=1), "overtaken": 7}, (W, "early"), (W, "early")),
+    ("time", {"due_at": NOW}, (P, "come"), (P, "come")),
+    ("time", {"due_at": NOW - timedelta(minutes=15)}, (P, "come"), (P, "come")),
+    ("time", {"due_at": NOW - timedelta(minutes=15, seconds=1)}, (R, "missed"), (R, "missed")),
+    ("time", {"due_at": NOW - timedelta(hours=2), "grace": timedelta(hours=2)}, (P, "come"), (P, "come")),
+    ("time", {"due_at": NOW - timedelta(hours=2), "judged": True}, (P, "come"), (P, "come")),
+    ("time", {"due_at": NOW - timedelta(hours=2), "automatic": True}, (P, "come"), (P, "come")),
+    ("time", {"due_at": NOW, "overtaken": 7}, (R, "overtaken"), (R, "overtaken")),
+    ("time", {"due_at": NOW, "overtaken": 7, "judged": True}, (R, "overtaken"), (R, "overtaken")),
     ("room", {}, (P, "open"), (P, "open")),
     ("room", {"rooms": ["C0OPS"]}, (P, "open"), (P, "open")),
     ("room", {"rooms": ["C0REL", "C0RAN"]}, (R, "elsewhere"), (P, "open")),
@@ -243,7 +254,7 @@ ROWS: list[tuple[str, Changes, tuple[str, str], tuple[str, str]]] = [
         (W, "busy"),
     ),
 ]
-ORDER = ["room", "permission", "lock", "freeze", "checks", "order", "approvals", "queue"]
+ORDER = ["time", "room", "permission", "lock", "freeze", "checks", "order", "approvals", "queue"]
 
 
 def finding(decision: Decision, gate: str) -> Finding:
@@ -280,7 +291,11 @@ def test_each_pair_of_gates_says_what_each_says_alone(fresh: bool) -> None:
     pairs = 0
     for one, other in combinations(ROWS, 2):
         shared = set(one[1]) & set(other[1]) - {"env"}
-        if one[0] == other[0] or shared or {"forced", "rollback", "pinned_at"} & (set(one[1]) | set(other[1])):
+        if (
+            one[0] == other[0]
+            or shared
+            or {"forced", "rollback", "pinned_at", "due_at"} & (set(one[1]) | set(other[1]))
+        ):
             continue  # one gate twice, or a fact that both look at
         alone = [finding(decide(facts(fresh=fresh, **row[1])), row[0]) for row in (one, other)]
         decision = decide(facts(fresh=fresh, **both(one[1], other[1])))
@@ -289,6 +304,51 @@ def test_each_pair_of_gates_says_what_each_says_alone(fresh: bool) -> None:
         assert (one[1], other[1], decision.outcome) == (one[1], other[1], outcome(*together))
         pairs += 1
     assert pairs > 1000
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_what_is_to_go_later_beside_every_gate(fresh: bool) -> None:
+    """Before its time it waits, whatever it is that keeps it, but for the room, the person and a rejection; at its
+    time it is judged as if it were asked for then; and once it was, as one that was taken in."""
+    rows = [row for row in ROWS if row[0] != "time" and not {"pinned_at", "automatic"} & set(row[1])]
+    assert len({row[0] for row in rows}) == 8
+    for gate, changes, when_fresh, when_stored in rows:
+        early = decide(facts(fresh=fresh, **both(changes, {"due_at": NOW + HOUR})))
+        expected = when_fresh if fresh and gate in ("room", "permission") else when_stored
+        found = finding(early, gate)
+        assert (changes, found.verdict, found.code) == (changes, *expected)
+        assert early.outcome == (REFUSE if found.verdict == REFUSED else HOLD)
+        assert early.again == (None if found.verdict == REFUSED else NOW + HOUR)
+
+        asked = {"asked_at": NOW - 72 * HOUR, "pinned_at": NOW - 72 * HOUR}
+        due = decide(facts(fresh=False, **both(changes, asked, {"due_at": NOW})))
+        expected = when_stored if gate in ("room", "permission") else when_fresh
+        assert (changes, finding(due, gate).verdict, finding(due, gate).code) == (changes, *expected)
+        assert due.outcome == outcome(finding(due, gate))  # and no patience has been used up
+
+        later = {"due_at": NOW - HOUR, "judged": True}
+        judged = finding(decide(facts(fresh=False, **both(changes, asked, later))), gate)
+        assert (changes, judged.verdict, judged.code) == (changes, *when_stored)
+
+        rule = {"due_at": NOW - HOUR, "automatic": True}
+        if gate != "lock":  # whose own locks keep a rule, too
+            by_rule = finding(decide(facts(fresh=False, **both(changes, asked, rule))), gate)
+            assert (changes, by_rule.verdict, by_rule.code) == (changes, *when_stored)
+
+
+def test_time_is_counted_from_when_it_is_due() -> None:
+    ago = {"asked_at": NOW - 72 * HOUR, "pinned_at": NOW - 72 * HOUR, "judged": True}
+    until = lambda decision: finding(decision, "approvals").facts["until"]  # noqa: E731
+    ahead = decide(facts(fresh=True, **both(ASKED, {"due_at": NOW + 10 * HOUR})))
+    assert until(ahead) == (NOW + 14 * HOUR).isoformat()
+    assert ahead.again == NOW + 10 * HOUR
+    come = decide(facts(fresh=False, **both(ASKED, ago, {"due_at": NOW - HOUR})))
+    assert (come.outcome, until(come)) == (HOLD, (NOW + 3 * HOUR).isoformat())
+    assert decide(facts(fresh=False, **both(ASKED, ago, {"due_at": NOW - 4 * HOUR}))).outcome == REFUSE
+    assert decide(facts(fresh=False, **both(DEE, ago, {"due_at": NOW - 71 * HOUR}))).outcome == LINE
+    assert decide(facts(fresh=False, **both(DEE, ago, {"due_at": NOW - 72 * HOUR}))).outcome == EXPIRE
+    given = both(ASKED, ago, {"votes": [vote("U0BEN"), vote("U0CAL")], "due_at": NOW})
+    assert decide(facts(fresh=False, **given)).outcome == CLEAR
 
 
 def test_force_opens_checks_and_order_and_nothing_else() -> None:
@@ -301,6 +361,7 @@ def test_force_opens_checks_and_order_and_nothing_else() -> None:
     )
     decision = decide(facts(fresh=True, **closed))
     assert {item.gate: item.verdict for item in decision.findings if item.verdict != REFUSED} == {
+        "time": PASSED,
         "checks": PASSED,
         "order": PASSED,
         "approvals": WAITING,

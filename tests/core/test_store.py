@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -137,7 +138,7 @@ def test_what_sqlite_promises(store: Store) -> None:
             ]
         assert answers == ["wal", 2, 1]
     with pytest.raises(sa.exc.IntegrityError), store.write() as connection:
-        records.add_card(connection, 99, "C0OPS")
+        records.add_card(connection, replace(make(connection, "slack:1"), number=99), "C0OPS")
 
 
 def test_a_reader_sees_one_state_while_another_writes(store: Store) -> None:
@@ -265,17 +266,39 @@ def test_a_step_is_written_once(store: Store) -> None:
 
 def test_a_card_is_made_once_in_each_room(store: Store) -> None:
     with store.write() as connection:
-        number = make(connection, "slack:1").number
-        assert records.add_card(connection, number, "C0OPS")
-        assert not records.add_card(connection, number, "C0OPS", told=5)
-        assert records.add_card(connection, number, "C0REL")
-        assert sorted(records.card_rooms(connection, number)) == ["C0OPS", "C0REL"]
-        records.update_card(connection, number, "C0OPS", ts="1.2")
-        row, other = records.card(connection, number, "C0OPS"), records.card(connection, number, "C0REL")
+        deploy = make(connection, "slack:1")
+        assert records.add_card(connection, deploy, "C0OPS")
+        assert not records.add_card(connection, deploy, "C0OPS", told=5)
+        assert records.add_card(connection, deploy, "C0REL")
+        assert sorted(records.card_rooms(connection, deploy)) == ["C0OPS", "C0REL"]
+        records.update_card(connection, deploy, "C0OPS", ts="1.2")
+        row, other = records.card(connection, deploy, "C0OPS"), records.card(connection, deploy, "C0REL")
         assert row is not None
         assert other is not None
         assert (row.ts, row.told, other.ts) == ("1.2", 0, "")
-        assert records.card(connection, number, "C0RAN") is None
+        assert records.card(connection, deploy, "C0RAN") is None
+
+
+def test_the_deploys_of_a_preview_share_a_card_in_each_room(store: Store) -> None:
+    with store.write() as connection:
+        one, other = (replace(make(connection, f"slack:{number}"), preview=7) for number in (1, 2))
+        alone = make(connection, "slack:3")
+        assert not records.hand_over_cards(connection, 7, one.number)
+        for deploy in (one, alone):
+            assert records.add_card(connection, deploy, "C0OPS")
+        records.update_card(connection, one, "C0OPS", ts="1.2", told=5)
+        assert not records.add_card(connection, other, "C0OPS")
+        assert records.hand_over_cards(connection, 7, other.number)
+        for deploy in (one, other):
+            # Who was at work for the older one when the card was handed over still has its answer to store.
+            records.update_card(connection, deploy, "C0OPS", detour=str(deploy.number))
+            row = records.card(connection, other, "C0OPS")
+            assert row is not None
+            assert (row.deploy, row.ts, row.told, row.detour) == (other.number, "1.2", 5, str(deploy.number))
+            assert records.card_rooms(connection, deploy) == ["C0OPS"]
+        kept = records.card(connection, alone, "C0OPS")
+        assert kept is not None
+        assert (kept.deploy, kept.ts) == (alone.number, "")
 
 
 def test_live_is_the_newest_success_that_is_not_inactive(store: Store) -> None:

@@ -250,18 +250,19 @@ def test_without_a_default_environment_one_must_be_named(make_world: Callable[..
     assert world.github.deployments("acme/api")[0]["environment"] == "lab"
 
 
+LATER = "`at TIME`, `in DURATION` or `because REASON`"
 SLIPS = [
     ("deploy", "an app", "", 14),
     ("@topic", "an app", "", 8),
     ("/topic", "an app", "", 8),
-    ("web production", "`to ENV[/HOSTS]` or `because REASON`", "web to production", 12),
-    ("web/topic prod!", "`to ENV[/HOSTS]` or `because REASON`", "web/topic to prod!", 18),
+    ("web production", f"`to ENV[/HOSTS]`, {LATER}", "web to production", 12),
+    ("web/topic prod!", f"`to ENV[/HOSTS]`, {LATER}", "web/topic to prod!", 18),
     ("web to", "an environment", "", 14),
     ("web to /fe1", "an environment", "", 15),
     ("web because", "a reason", "", 19),
-    ("web to prod becuase of it", "`because REASON`", "web to prod because of it", 20),
-    ("web to prod the login loops", "`because REASON`", "web to prod because the login loops", 20),
-    ("web to prod to stg", "`because REASON`", "", 20),
+    ("web to prod becuase of it", LATER, "web to prod because of it", 20),
+    ("web to prod the login loops", LATER, "web to prod because the login loops", 20),
+    ("web to prod to stg", LATER, "", 20),
     ("stauts web", "`status`", "status web", 8),
     ("histroy web in prod", "`history`", "history web in prod", 8),
     ("where", "an app", "", 13),

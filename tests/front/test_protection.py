@@ -331,14 +331,14 @@ def test_github_stays_away(world: World) -> None:
 def test_nothing_waits_at_github_any_more(world: World) -> None:
     """Somebody cancelled the run there, or an admin let it in: what GitHub tells is how it stands."""
     number = run(world)
-    world.github.cancel_run("acme/web", number)
+    world.github.cancel_waiting("acme/web", number)
     world.say("U0BEN", "/deploy reject 1")
     world.deliver()
     world.advance(minutes=5)
     assert thread(world)[-1].startswith(":warning: GitHub could not be told that it may not go")
 
     number = run(world)
-    world.github.cancel_run("acme/web", number)
+    world.github.cancel_waiting("acme/web", number)
     world.deliver()
     assert cards(world)[1].splitlines()[1] == "Failed after 0 s"
     assert ask(world, "/deploy approve 2", "U0BEN") == ":no_entry: #2 has failed already, so that comes too late."

@@ -64,7 +64,8 @@ def test_the_examples_of_help_work(make_world: Callable[..., World]) -> None:
         if example.startswith("freeze"):  # each from a thaw
             world.say("U0ANA", "/deploy unfreeze")
         if "42" in example:  # a deploy of its own, which waits to be approved
-            waiting = ask(world, f"/deploy web to gated/{len(cards(world))}", "U0BEN")
+            later = " in 1h" if example.startswith("unschedule") else ""
+            waiting = ask(world, f"/deploy web to gated/{len(cards(world))}{later}", "U0BEN")
             number = re.findall(r"#(\d+)", waiting)[0]
             if example.startswith("retry"):
                 world.say("U0BEN", f"/deploy cancel {number}")

@@ -8,7 +8,23 @@ from pathlib import Path
 from bot.deploys import states
 from bot.github.payloads import EVENTS
 from bot.github.webhooks import KIND
-from bot.service.core import ANSWER, CARD, CHANGE, CREATE, DECIDE, FILE, LOCK_TIMER, PAST, REVIEW, STOP, TELL, WATCH
+from bot.service.core import (
+    ANSWER,
+    CARD,
+    CHANGE,
+    CREATE,
+    DECIDE,
+    FILE,
+    GONE,
+    LOCK_TIMER,
+    PAST,
+    PREVIEW,
+    REVIEW,
+    SCHEDULE_TIMER,
+    STOP,
+    TELL,
+    WATCH,
+)
 from bot.service.linking import LOGIN
 from bot.slack.listeners import CLICK, COMMAND, EVENT
 from bot.store.runs import REPORT
@@ -53,7 +69,8 @@ def test_the_kinds_of_jobs_are_those_there_are() -> None:
         line for line in section.splitlines() if line.startswith(("- **Inbox", "- **Outbox", "- **Work", "- **Timers"))
     ]
     named = set(re.findall(r"`([a-z_.]+)`", " ".join(lines))) - {"delivery", "subject"}
-    inside = {CARD, TELL, CREATE, CHANGE, STOP, PAST, FILE, LOGIN, DECIDE, WATCH, LOCK_TIMER, REPORT, ANSWER, REVIEW}
+    timers = {DECIDE, WATCH, LOCK_TIMER, SCHEDULE_TIMER}
+    inside = {CARD, TELL, CREATE, CHANGE, STOP, PAST, FILE, LOGIN, REPORT, PREVIEW, GONE, ANSWER, REVIEW} | timers
     kinds = {COMMAND, CLICK, EVENT, *inside} | {KIND + event for event in EVENTS}
     assert named <= kinds
     assert {COMMAND, CLICK, EVENT, *inside} <= named

@@ -96,6 +96,16 @@ def test_roles_that_the_config_asks_for(small: World, look: Look) -> None:
     ]
 
 
+def test_previews_take_sight_of_pull_requests(small: World, look: Look) -> None:
+    config = SMALL.replace("{production: {}}", "{production: {}}\n    previews: {}")
+    assert fails(look(small, 0, config)) == []
+    del small.github.token_permissions["pull_requests"]
+    assert fails(look(small, 1, config)) == [
+        "acme/web: GitHub does not allow it (Resource not accessible by personal access token): grant the token or "
+        "App Pull requests: read there"
+    ]
+
+
 def test_repositories_that_are_not_there(small: World, look: Look) -> None:
     small.github.rename_repository("acme/web", "acme/site")
     assert fails(look(small, 1)) == ["acme/web: it is now called acme/site: write that into the config"]

@@ -23,7 +23,7 @@ def origin(tmp_path: Path) -> Origin:
 def make_place(make_world: Callable[..., World]) -> Callable[..., World]:
     """Makes a world in which `web` goes to production by a provider."""
 
-    def make(provider: str, *, timeout: str = "1h", **settings: object) -> World:
+    def make(provider: str, *, timeout: str = "1h", public_url: str | None = PUBLIC_URL, **settings: object) -> World:
         config = f"""
         apps:
           web:
@@ -34,6 +34,6 @@ def make_place(make_world: Callable[..., World]) -> Callable[..., World]:
                 provider: {provider}
               staging: {{}}
         """
-        return make_world(config=config, public_url=PUBLIC_URL, **settings)
+        return make_world(config=config, public_url=public_url, **settings)
 
     return make

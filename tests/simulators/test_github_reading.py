@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import github as pygithub
@@ -186,6 +189,32 @@ def test_files(github, http, repo):
     assert raw.text == "# web\n"
     [changed] = repo.get_commit("main").files
     assert (changed.filename, changed.status, changed.additions) == (".github/shipbot.yml", "added", 1)
+
+
+def test_the_source_of_a_commit(github, http, repo):
+    sha = github.head("acme/web", "feature/login")
+    link = repo.get_archive_link("tarball", sha)
+    packed = httpx.get(link)  # without a token
+    assert packed.headers["content-type"] == "application/x-gzip"
+    with tarfile.open(fileobj=io.BytesIO(packed.content), mode="r:gz") as tar:
+        file = tar.extractfile(f"acme-web-{sha[:7]}/README.md")
+        assert file is not None
+        assert file.read() == b"# web\n"
+    for wrong in (link[:-1], link.replace("acme/web", "acme/api"), link.partition("?")[0]):
+        assert httpx.get(wrong).status_code == 404
+    assert http.get(f"{WEB}/tarball/nope").status_code == 404
+
+
+def test_a_link_to_a_source_is_good_for_five_minutes():
+    moment = datetime(2026, 3, 2, 9, tzinfo=UTC)
+    with served_github(now=lambda: moment) as simulated:
+        simulated.add_repository("acme/web")
+        root, token = f"{simulated.url}/api/v3{WEB}", {"Authorization": f"token {simulated.token}"}
+        link = httpx.get(f"{root}/tarball/main", headers=token).headers["location"]
+        moment += timedelta(minutes=4, seconds=59)
+        assert httpx.get(link).status_code == 200
+        moment += timedelta(seconds=1)
+        assert httpx.get(link).status_code == 404
 
 
 def test_people_permissions_and_teams(github, http, client, repo):

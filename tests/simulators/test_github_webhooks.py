@@ -143,6 +143,19 @@ def test_every_event_that_people_and_machines_cause(github, receiver):
     ]
     assert github.pending[-1].payload["pull_request"]["merged"] is True
     del github.pending[:]
+    fork = github.fork_repository("acme/web", "mallory")
+    head = github.push(fork, "topic", author="mallory")
+    github.open_pull_request("acme/web", "topic", author="mallory", source=fork)
+    github.push("acme/web", "topic")
+    assert github.push(fork, "topic", author="mallory") != head
+    github.delete_branch(fork, "topic", author="mallory")
+    assert events(github) == ["pull_request.opened", "push", "pull_request.synchronize", "pull_request.closed"]
+    sides = [github.pending[0].payload["pull_request"][side] for side in ("head", "base")]
+    assert [(side["label"], side["repo"]["full_name"], side["repo"]["fork"]) for side in sides] == [
+        ("mallory:topic", "mallory/web", True),
+        ("acme:main", "acme/web", False),
+    ]
+    del github.pending[:]
     github.tag("acme/web", "v1", sha)
     github.delete_branch("acme/web", "topic")
     assert events(github) == ["push", "push"]

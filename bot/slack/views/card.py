@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from bot.deploys import model, policy, states
 from bot.deploys.model import Change, Deploy, Lock, Vote
 from bot.deploys.policy import Ahead, Finding
+from bot.deploys.previews import Preview
 from bot.slack.views import findings as words
 from bot.slack.views.problems import cause, explain
 from bot.slack.views.text import (
@@ -32,6 +33,7 @@ from bot.slack.views.text import (
     plain,
     plain_context,
     plain_section,
+    quoted,
     room,
     section,
 )
@@ -112,7 +114,7 @@ def sign(state: str) -> str:
 
 def emoji(deploy: Deploy) -> str:
     """The sign of a deploy's state; white when it was live and is no more."""
-    if deploy.state == states.SUCCESS and deploy.inactive_at is not None:
+    if deploy.state == states.SUCCESS and (deploy.inactive_at is not None or deploy.cause == model.TEARDOWN):
         return ":white_circle:"
     return sign(deploy.state)
 
@@ -124,6 +126,8 @@ def state_words(state: str) -> str:
 
 def short_words(deploy: Deploy) -> str:
     """How a deploy stands, for a listing."""
+    if deploy.cause == model.TEARDOWN and deploy.state == states.SUCCESS:
+        return "taken down"
     return _SHORT_WORDS.get(deploy.state) or f"GitHub reports {code(deploy.state)}"
 
 
@@ -133,6 +137,7 @@ class Sight:
 
     `ahead` and `votes` are those of the deploy; `lock` is the one that somebody holds on just its environment;
     `replaced_by` is the deploy that has gone live there since; `way_back`: there is something to roll back to;
+    `preview` is what it belongs to, `open_at` where that is to be seen.
     `onward`: where it may go next.
     """
 
@@ -142,6 +147,8 @@ class Sight:
     lock: Lock | None = None
     replaced_by: int | None = None
     way_back: bool = False
+    preview: Preview | None = None
+    open_at: str = ""
     onward: Sequence[str] = ()
 
 
@@ -151,9 +158,12 @@ def card(deploy: Deploy, links: Links, sight: Sight, detour: str = "") -> Messag
     findings = _findings(deploy, sight)
     now = _now(deploy, sight, findings)
     blocks = [section(f"{emoji(deploy)} {what}"), section(now)]
+    if sight.preview is not None:
+        blocks.append(context(_pull(sight.preview, links)))
     if deploy.reason:
         blocks.append(plain_context(f"“{flat(deploy.reason)}”"))
-    if deploy.state == states.HELD and (lines := words.checklist(findings)):
+    shown = [item for item in findings if item.gate != policy.TIME]  # which is said first
+    if deploy.state == states.HELD and (lines := words.checklist(shown)):
         blocks.append(context("\n".join(lines)))
     if deploy.description and deploy.problem is None:
         blocks.append(plain_section(deploy.description))
@@ -167,6 +177,14 @@ def card(deploy: Deploy, links: Links, sight: Sight, detour: str = "") -> Messag
     if buttons := _buttons(deploy, sight, findings):
         blocks.append(actions(*buttons))
     return Message(f"{plain(what)}: {plain(now)}", blocks)
+
+
+def _pull(preview: Preview, links: Links) -> str:
+    """The pull request that it is a preview of."""
+    by = f" by {code(preview.author, 40)}" if preview.author else ""
+    fork = f", from {code(preview.source) if preview.source else 'a fork that is gone'}" if preview.fork else ""
+    pull = links.pull(preview.repository, preview.pull)
+    return f":seedling: Preview of {pull}, {quoted(preview.title, 120)}{by}{fork}"
 
 
 def _findings(deploy: Deploy, sight: Sight) -> list[Finding]:
@@ -196,20 +214,24 @@ def _what(deploy: Deploy, links: Links) -> str:
 def _now(deploy: Deploy, sight: Sight, findings: Sequence[Finding]) -> str:
     """How it stands."""
     state = deploy.state
+    if deploy.scheduled and deploy.due_at is not None:
+        return f"Goes {clock_time(deploy.due_at)} · asked {clock_time(deploy.asked_at)}"
     if state == states.HELD:
         return f"Waiting for {words.waiting_for(findings)} · asked {clock_time(deploy.asked_at)}"
+    if sight.preview is not None and sight.preview.gone and (state == states.SUCCESS or deploy.inactive_at):
+        return f"Gone since {clock_time(deploy.inactive_at or deploy.finished_at or deploy.asked_at)}"
     if state == states.ASKED:
         doing = "Telling GitHub that it may go" if deploy.protected else "Creating the deployment at GitHub"
         return explain(deploy.problem) if deploy.problem else doing
     if state in _OURS_TO_EXPLAIN:
         return why(deploy, state)
-    said = state_words(state)
+    said = "Taken down" if deploy.cause == model.TEARDOWN and state == states.SUCCESS else state_words(state)
     if deploy.inactive_at is not None and state == states.SUCCESS and deploy.finished_at is not None:
         lasted = duration(deploy.inactive_at - deploy.finished_at)
         return f"No longer live since {clock_time(deploy.inactive_at)}; it was for {lasted}"
     by = _approved_by(deploy, sight)
     if deploy.final and deploy.finished_at is not None:
-        took = duration(deploy.finished_at - deploy.asked_at)
+        took = duration(deploy.finished_at - deploy.begun_at)
         return f"{said} after {took}{by}"
     if state == states.CREATED and deploy.protected:
         return f"Let in, GitHub goes on with it · asked {clock_time(deploy.asked_at)}{by}"
@@ -256,7 +278,8 @@ _CAUSES = {
     model.PUSH: ":robot_face: By rule: every push to {ref}",
     model.GREEN: ":robot_face: By rule: every push to {ref}, once it is green",
     model.MERGE: ":robot_face: By rule: every merge into {ref}{pull}",
-    model.PREVIEW: ":robot_face: By rule: a preview{pull}",
+    model.PREVIEW: ":robot_face: By rule: every pull request",
+    model.TEARDOWN: ":wastebasket: Takes the preview down",
     model.SCHEDULE: ":robot_face: By rule: on schedule",
 }
 
@@ -270,6 +293,8 @@ def _marks(deploy: Deploy, links: Links, sight: Sight, findings: Sequence[Findin
     if deploy.protected:
         carries = f" and carries out #{deploy.of}" if deploy.of is not None else ""
         marks.append(f":construction: A workflow of GitHub Actions, which asks before it goes there{carries}")
+    if deploy.due_at is not None and not deploy.scheduled:
+        marks.append(f":alarm_clock: Scheduled for {clock_time(deploy.due_at)}{_late(deploy, deploy.due_at)}")
     if deploy.undone_by is not None:
         marks.append(f":rewind: Rolled back by #{deploy.undone_by}")
     elif deploy.state == states.SUCCESS and sight.replaced_by is not None:
@@ -283,6 +308,15 @@ def _marks(deploy: Deploy, links: Links, sight: Sight, findings: Sequence[Findin
     if deploy.auto_merge:
         marks.append(":twisted_rightwards_arrows: Merges the default branch in first")
     return marks
+
+
+LATE = timedelta(minutes=1)  # less is nobody's concern
+
+
+def _late(deploy: Deploy, due_at: datetime) -> str:
+    """How long after its time somebody was there to do it."""
+    late = (deploy.judged_at or due_at) - due_at
+    return f"; {duration(late)} late, since I was not there then" if late >= LATE else ""
 
 
 def _change(change: Change, links: Links, repository: str) -> list[Block]:
@@ -311,7 +345,7 @@ def _buttons(deploy: Deploy, sight: Sight, findings: Sequence[Finding]) -> list[
     """What can be done now, links first."""
     buttons = [
         link_button(f"link_{label.lower()}", label, url)
-        for url, label in addresses(deploy.log_url, deploy.environment_url)
+        for url, label in addresses(deploy.log_url, sight.open_at or deploy.environment_url)
         if is_address(url)
     ]
     if not deploy.ours:
@@ -325,8 +359,11 @@ def _buttons(deploy: Deploy, sight: Sight, findings: Sequence[Finding]) -> list[
         sure = f"Take back #{number}? Whoever deploys is told to stop." if deploy.state != states.HELD else ""
         style = "danger" if sure else ""
         buttons.append(button(CANCEL, "Cancel", number, style=style, confirm=sure))
-    if deploy.state in _FAILED:
+    closed = sight.preview is not None and not sight.preview.open and deploy.cause != model.TEARDOWN
+    if deploy.state in _FAILED and not closed:
         buttons.append(button(RETRY, "Retry", number))
+    if sight.preview is not None:
+        return buttons  # it is for one branch alone, and goes with it
     if _is_live(deploy, sight):
         for place in sight.onward[:MOST_ONWARD]:
             buttons.append(button(PROMOTE, f"Promote to {flat(place, 40)}", f"{number} {place}", style="primary"))

@@ -15,6 +15,7 @@ from bot.slack.views.text import (
     clock_time,
     code,
     count,
+    duration_of,
     escape,
     flat,
     formats,
@@ -134,6 +135,8 @@ def ended(finding: Finding) -> str:
         return f"{got} came in time. Nothing was deployed; ask again to ask them anew."
     if finding.gate == policy.PERMISSION:
         return f"{standing(finding.code, finding.facts, other=True)} Nothing was deployed."
+    if finding.gate == policy.TIME:
+        return f"{said(finding)}."
     return f"{said(finding)}. Nothing was deployed."
 
 
@@ -203,7 +206,25 @@ def _sign(finding: Finding) -> str:
 
 # One function for each gate. What merely stands open is said in one breath with the others.
 
-_QUIET = frozenset({"none", "free", "open", "anyone", "listed", "own", "level", "rule", ""})
+_QUIET = frozenset({"none", "come", "free", "open", "anyone", "listed", "own", "level", "rule", ""})
+
+
+def _when(finding: Finding) -> str:
+    facts = finding.facts
+    if finding.code == "early":
+        return f"Its time is {_time(facts['at'])}"
+    if finding.code == "missed":
+        late = duration_of(facts["late"])
+        return (
+            f"It missed its time: it was to go {_time(facts['at'])}, and I was not there until {late} later. "
+            "Nothing was deployed; ask again if it still should go"
+        )
+    if finding.code == "overtaken":
+        return (
+            f"#{facts['by']} has brought this very commit there meanwhile, so nothing is left to do; "
+            "to deploy it once more, ask again"
+        )
+    return ""
 
 
 def _room(finding: Finding) -> str:
@@ -316,6 +337,7 @@ def _queue(finding: Finding) -> str:
 
 
 _SAID = {
+    policy.TIME: _when,
     policy.ROOM: _room,
     policy.PERMISSION: _permission,
     policy.LOCK: _lock,
@@ -340,6 +362,7 @@ def _order_wanted(facts: Facts) -> str:
 
 
 _WANTED: Mapping[str, Callable[[Facts], str]] = {
+    policy.TIME: lambda facts: f"its time, {_time(facts['at'])}",
     policy.ROOM: lambda facts: "another room",
     policy.PERMISSION: lambda facts: "an answer about who asked",
     policy.LOCK: _lock_wanted,

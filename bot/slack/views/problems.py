@@ -83,6 +83,30 @@ def _no_default_environment(facts: Facts) -> str:
     )
 
 
+def _pull_not_open(facts: Facts) -> str:
+    app, environment, pull = facts["app"], facts["environment"], facts["pull"]
+    if facts["known"]:
+        return (
+            f"Pull request {pull} of {name(app)} is closed, so there is no {name(environment)} any more. Opened again "
+            "at GitHub, it is a preview again."
+        )
+    return (
+        f"I have not heard of pull request {pull} of {name(app)} yet. Push to it, or name what is to go there: "
+        f"{code(f'/deploy {app}/REF to {environment}', 200)}."
+    )
+
+
+def _pull_over(facts: Facts) -> str:
+    why = {
+        "closed": "was closed",
+        "unlabelled": "has lost its label",
+        "pushed": "has a newer commit",
+    }.get(facts["why"])
+    if why is None:
+        return f"Pull request {facts['pull']} is wanted again, so its preview stays. Nothing was taken down."
+    return f"Pull request {facts['pull']} {why}. Nothing was deployed."
+
+
 def _unknown_ref(facts: Facts) -> str:
     near = _near(facts["near"], [], "")
     missing = "" if near else " Has it been pushed?"
@@ -319,6 +343,19 @@ def _unknown_time(facts: Facts) -> str:
     return escape(flat(facts["message"], 300))
 
 
+def _too_far_ahead(facts: Facts) -> str:
+    at = clock_time(datetime.fromisoformat(facts["at"]))
+    return f"{capital(at)} is more than {facts['days']} days away. Ask for it nearer to its time."
+
+
+def _not_scheduled(facts: Facts) -> str:
+    number = facts["number"]
+    cancel = f"`/deploy cancel {number}` takes back this one"
+    if facts["by_config"]:
+        return f"#{number} was on schedule by my config, which only whoever runs me can change. {cancel}."
+    return f"#{number} is not waiting for its time (any more). {cancel}; `/deploy schedules` lists what goes later."
+
+
 def _too_late(facts: Facts) -> str:
     since = clock_time(datetime.fromisoformat(facts["at"]))
     return f"It was to go {since}, and I was not there to do it. Nothing was deployed; ask again if it still should go."
@@ -376,6 +413,7 @@ _WORDS: dict[str, Callable[[Facts], str]] = {
     "UnknownEnvironment": _unknown_environment,
     "NoDefaultEnvironment": _no_default_environment,
     "UnknownRef": _unknown_ref,
+    "PullNotOpen": _pull_not_open,
     "WrongRoom": _wrong_room,
     "NothingLive": _nothing_live,
     "NotConfigured": _not_configured,
@@ -406,6 +444,8 @@ _WORDS: dict[str, Callable[[Facts], str]] = {
     "AlreadyFrozen": _already_frozen,
     "NotFrozen": _not_frozen,
     "UnknownTime": _unknown_time,
+    "TooFarAhead": _too_far_ahead,
+    "NotScheduled": _not_scheduled,
     **ERRORS,
     "TooLate": _too_late,
     "AskedTooLate": _asked_too_late,
@@ -415,6 +455,7 @@ _WORDS: dict[str, Callable[[Facts], str]] = {
     "Ended": _ended,
     "Cancelled": _cancelled,
     "Superseded": _superseded,
+    "PullOver": _pull_over,
     "WaitedTooLong": _waited_too_long,
     "TimedOut": _timed_out,
 }

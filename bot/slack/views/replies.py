@@ -46,6 +46,7 @@ from bot.slack.views.text import (
 )
 
 HISTORY_PAGE = "history_page"
+PREVIEWS = 10  # named in one line
 COMMITS = 20  # subjects that diff lists
 _SHOWN_COMMAND = 120  # characters of a command that are quoted back
 
@@ -145,7 +146,7 @@ def foreseen(asked: Foreseen, links: Links) -> Message:
 def audit(found: Audit, links: Links) -> Message:
     """One deploy with all that happened to it: who agreed when, to what, and under which rules."""
     deploy = found.deploy
-    lines = [f"{emoji(deploy)} {_short(deploy, links, deploy.environment)} · {short_words(deploy)}"]
+    lines = [f"{emoji(deploy)} {short_line(deploy, links, deploy.environment)} · {short_words(deploy)}"]
     asked = f"{clock_time(deploy.asked_at)} · asked by {person(deploy.user_id, deploy.user_name)}"
     lines.append(asked + (f" in {room(deploy.room)}" if deploy.room else ""))
     votes = list(found.votes)  # in the order of their steps; who was asked anew has voted twice
@@ -178,6 +179,9 @@ def _step(step: Step, vote: Vote | None) -> str:
         "overridden": f"{person(step.actor)} went through a freeze",
         "forced": f"{person(step.actor)} forced it",
         "bypassed": "GitHub went on without my word",
+        "asked": "took over the card of its preview",
+        "kept": "stays, since the pull request is wanted again",
+        "gone": "its deployment was marked inactive",
     }
     return words.get(step.kind) or code(step.state or step.kind)
 
@@ -233,8 +237,8 @@ def apps(
     return Message(f"{count(len(configured), 'app')}: {', '.join(configured)}", paragraphs(lines))
 
 
-def where(places: Sequence[Place], links: Links) -> Message:
-    """What is live in each environment of one app."""
+def where(places: Sequence[Place], links: Links, previews: Sequence[Deploy] = ()) -> Message:
+    """What is live in each environment of one app, and which previews there are."""
     app = places[0].app
     lines = [f"*What is live of {app}*"]
     sentences = []
@@ -245,11 +249,12 @@ def where(places: Sequence[Place], links: Links) -> Message:
         else:
             lines.append(f":large_green_circle: {name(place.environment)}: {_live(place.live, links)}")
             sentences.append(f"{plain(code(place.live.ref))} in {place.environment}")
-        lines += [f"     {emoji(deploy)} on its way: {_short(deploy, links)}" for deploy in place.under_way]
+        lines += [f"     {emoji(deploy)} on its way: {short_line(deploy, links)}" for deploy in place.under_way]
+    lines += _previews(previews)
     return Message(f"{app}: {', '.join(sentences)}", paragraphs(lines))
 
 
-def status(places: Sequence[Place], links: Links, now: datetime) -> Message:
+def status(places: Sequence[Place], links: Links, now: datetime, previews: Sequence[Deploy] = ()) -> Message:
     """What is under way and how the last deploys went."""
     lines = []
     busy = 0
@@ -257,12 +262,27 @@ def status(places: Sequence[Place], links: Links, now: datetime) -> Message:
         lines.append(f"{name(place.app)} in {name(place.environment)}")
         busy += len(place.under_way)
         for deploy in place.under_way:
-            since = duration(now - deploy.asked_at)
-            lines.append(f"     {emoji(deploy)} {short_words(deploy)} for {since}: {_short(deploy, links)}")
-        lines += [f"     {emoji(deploy)} {_ended(deploy, now)}: {_short(deploy, links)}" for deploy in place.recent]
+            how = f"{short_words(deploy)} for {duration(now - deploy.begun_at)}"
+            if deploy.scheduled and deploy.due_at is not None:
+                how = f"goes {clock_time(deploy.due_at)}"
+            lines.append(f"     {emoji(deploy)} {how}: {short_line(deploy, links)}")
+        lines += [f"     {emoji(deploy)} {_ended(deploy, now)}: {short_line(deploy, links)}" for deploy in place.recent]
         if not place.under_way and not place.recent:
             lines.append("     nothing yet")
+    lines += _previews(previews)
     return Message(f"{count(busy, 'deploy')} under way", paragraphs(lines))
+
+
+def _previews(live: Sequence[Deploy]) -> list[str]:
+    """Those that are up, in a line."""
+    if not live:
+        return []
+    shown = [
+        name(deploy.environment) + (f" ({link(deploy.environment_url, 'Open')})" if deploy.environment_url else "")
+        for deploy in live[:PREVIEWS]
+    ]
+    more = f" and {len(live) - PREVIEWS} more" if len(live) > PREVIEWS else ""
+    return [f":seedling: {count(len(live), 'preview')}: {', '.join(shown)}{more}"]
 
 
 def history(page: Page, links: Links, now: datetime) -> Message:
@@ -273,7 +293,7 @@ def history(page: Page, links: Links, now: datetime) -> Message:
         words = f"No deploys of {of} that I know of."
         return Message(plain(words), [section(words)])
     lines = [
-        f"{emoji(deploy)} {_short(deploy, links, deploy.environment)}, {_ended(deploy, now)}"
+        f"{emoji(deploy)} {short_line(deploy, links, deploy.environment)}, {_ended(deploy, now)}"
         f"{_agreed(page.votes.get(deploy.number, ()))}"
         for deploy in page.deploys
     ]
@@ -315,10 +335,10 @@ def diff(difference: Difference, links: Links) -> Message:
 
 def _live(deploy: Deploy, links: Links) -> str:
     url = f" · {link(deploy.environment_url, 'Open')}" if deploy.environment_url else ""
-    return f"{_short(deploy, links)}, {_since(deploy)}{url}"
+    return f"{short_line(deploy, links)}, {_since(deploy)}{url}"
 
 
-def _short(deploy: Deploy, links: Links, place: str = "") -> str:
+def short_line(deploy: Deploy, links: Links, place: str = "") -> str:
     """Which one it is, in a few words: ref, commit, place, number, person. Nobody is mentioned in a listing."""
     sha = links.commit(deploy.repository, deploy.sha)
     ref = sha if deploy.sha.startswith(deploy.ref) else f"{code(deploy.ref, 60)} at {sha}"

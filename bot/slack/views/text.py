@@ -144,6 +144,11 @@ def duration(length: timedelta) -> str:
     return _two(days, "day" if days == 1 else "days", seconds % 86400 // 3600, "h")
 
 
+def duration_of(seconds: float) -> str:
+    """The same of a number of seconds, as facts are stored."""
+    return duration(timedelta(seconds=seconds))
+
+
 def _two(large: int, unit: str, small: int, smaller: str) -> str:
     return f"{large} {unit} {small} {smaller}" if small else f"{large} {unit}"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from bot.deploys import policy, states
-from bot.deploys.model import Deploy, Step
+from bot.deploys import model, policy, states
+from bot.deploys.model import Deploy, Step, short
 from bot.slack.views.card import addresses, sign, state_words, why
 from bot.slack.views.text import (
     LINK,
@@ -50,6 +50,9 @@ def line(deploy: Deploy, step: Step, room_id: str, printed: str = "") -> Message
         return Message(plain(text), [section(text)])
     if step.late and deploy.protected and deploy.state in _TURNED_AWAY and step.state in _AS_SAID:
         return None  # what GitHub makes of our no
+    if step.kind in ("asked", "kept", "gone"):
+        text = _of_preview(deploy, step)
+        return Message(plain(text), [section(text)])
     if step.state == "not_reported":
         told = f"GitHub does not let me write the status {code(step.description)}, so this may not be how it stands."
         return Message(plain(f":warning: {told}"), [section(f":warning: {told}")])
@@ -59,12 +62,15 @@ def line(deploy: Deploy, step: Step, room_id: str, printed: str = "") -> Message
         return Message(plain(text), [section(text)])
     if step.kind == "problem":
         what = f"*{deploy.app}* to *{deploy.environment}*"
-        mark, whom = sign(step.state), person(deploy.user_id, deploy.user_name)
-        text = f"{mark} {whom}: {what} {_ending(step.state)}. {why(deploy, step.state)}"
+        known = (deploy.user_id or deploy.user_name) and not _quiet(deploy)
+        whom = f"{person(deploy.user_id, deploy.user_name)}: " if known else ""
+        text = f"{sign(step.state)} {whom}{what} {_ending(step.state)}. {why(deploy, step.state)}"
         return Message(plain(text), [section(text)])
     mark = sign(step.state)
     by = f" · {code(step.actor)}" if step.actor else ""
-    text = f"{mark} {state_words(step.state)}{_after(deploy, step)}{by}"
+    taken_down = deploy.cause == model.TEARDOWN and step.state == states.SUCCESS
+    said = ":white_circle: Taken down" if taken_down else f"{mark} {state_words(step.state)}"
+    text = f"{said}{_after(deploy, step)}{by}"
     if step.late:
         text = f"{mark} {code(step.state)} came in late and changes nothing{by}"
         if step.state == states.INACTIVE:
@@ -94,12 +100,25 @@ _TURNED_AWAY = frozenset({states.REFUSED, states.EXPIRED, states.CANCELLED})
 _AS_SAID = frozenset({states.FAILURE, states.ERROR, states.INACTIVE})
 
 
+def _of_preview(deploy: Deploy, step: Step) -> str:
+    """What happens to the preview that a card shows, one deploy of it after another. Rules call nobody for it."""
+    if step.kind == "gone":
+        return ":wastebasket: Marked inactive at GitHub"
+    if step.kind == "kept":
+        return f":seedling: The pull request is wanted again, so #{deploy.number} stays"
+    if deploy.cause == model.TEARDOWN:
+        return f":wastebasket: #{deploy.number} takes it down"
+    by = f", for {person(deploy.user_id, deploy.user_name)}" if not deploy.automatic else ""
+    return f":arrows_counterclockwise: #{deploy.number} brings {code(deploy.ref)} at {code(short(deploy.sha))}{by}"
+
+
 def _call(deploy: Deploy, step: Step) -> Message:
     """Mentions those who may approve."""
     listed_ = [who(item) for item in step.description.split()]
     again = "still waits" if step.kind == "reminds" else "waits"
     own = any(item["gate"] == policy.APPROVALS and item["facts"].get("own") for item in deploy.findings)
-    anyone = "anyone" if own else f"anyone but {person(deploy.user_id, deploy.user_name)}"
+    nobodys = not (deploy.user_id or deploy.user_name)
+    anyone = "anyone" if own or nobodys else f"anyone but {person(deploy.user_id, deploy.user_name)}"
     called = f"{' '.join(listed_)}: " if listed_ else ""
     whom = "you" if listed_ else anyone
     text = (
@@ -107,6 +126,11 @@ def _call(deploy: Deploy, step: Step) -> Message:
         f"{code(f'/deploy approve {deploy.number}')} does, like the button above."
     )
     return Message(plain(text), [section(text)])
+
+
+def _quiet(deploy: Deploy) -> bool:
+    """Whether what was wanted has come about in another way, so that nobody need be called."""
+    return deploy.problem is not None and deploy.problem.facts.get("finding", {}).get("code") == "overtaken"
 
 
 def _ending(state: str) -> str:
@@ -120,5 +144,5 @@ def _ending(state: str) -> str:
 
 
 def _after(deploy: Deploy, step: Step) -> str:
-    started: datetime = deploy.asked_at
+    started: datetime = deploy.begun_at
     return f" after {duration(step.at - started)}" if step.at >= started else ""
