@@ -18,6 +18,7 @@ import sqlalchemy as sa
 import structlog
 
 from bot.deploys import policy, states
+from bot.deploys.config import Environment
 from bot.deploys.errors import PersonError, RequestRefused, TryLater, problem_of
 from bot.deploys.events import ProtectionAsked, Status
 from bot.deploys.model import PROTECTED, Deploy
@@ -79,8 +80,8 @@ class Protecting(Creating):
         with self._store.write() as connection:
             gates.claim(connection, [(name, asked.environment)])
             under_way = gates.running(connection, name, asked.environment)
-            if under_way is not None and asked.event == "deployment" and under_way.sha == asked.sha:
-                values["of"] = under_way.number  # its workflow is what waits: whoever had to agree has agreed
+            if under_way is not None and under_way.sha == asked.sha and _carries_out(asked, environment):
+                values["of"] = under_way.number  # whoever had to agree has agreed
             source = self._source(connection, asked)
             known = records.deploy_by_source(connection, source, lock=True)
             if known is None:
@@ -273,6 +274,12 @@ class Protecting(Creating):
             )
         except PersonError:
             return ""  # without Actions: read; then GitHub says to a second answer that it has one
+
+
+def _carries_out(asked: ProtectionAsked, environment: Environment) -> bool:
+    """Whether runs that start so carry out the deployments there: those on `deployment`, or the provider's own."""
+    ours = environment.provider is not None and environment.provider.type == "actions"
+    return asked.event == "deployment" or (ours and asked.event == "workflow_dispatch")
 
 
 # What GitHub shows to those who wait for the run. Names and reasons stand in code spans, so that they mention nobody.

@@ -32,9 +32,13 @@ on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 @pytest.fixture
 def world(make_world: Callable[..., World], keys: tuple[str, str]) -> World:
-    """As a GitHub App, whose rule protects both environments."""
+    return as_an_app(make_world, keys, CONFIG)
+
+
+def as_an_app(make_world: Callable[..., World], keys: tuple[str, str], config: str) -> World:
+    """A GitHub App, whose rule protects both environments."""
     private, public = keys
-    world = make_world(config=CONFIG, github_token=None, github_app_id=APP, github_app_private_key=private)
+    world = make_world(config=config, github_token=None, github_app_id=APP, github_app_private_key=private)
     world.github.app_id, world.github.app_public_key = APP, public
     world.slack.add_person("U0DEE", "dee")
     events = ("deployment_protection_rule", "deployment_review")
@@ -421,9 +425,24 @@ def test_the_workflow_that_carries_a_deploy_out(world: World) -> None:
     assert told(world, number) == ([], [("approved", "Let out in Slack as `#1` · `#2`")])
     assert "asks before it goes there and carries out #1" in cards(world)[1]
 
-    number = run(world)  # a push at the same commit is another matter
+    for event in ("push", "workflow_dispatch"):  # another matter, though the commit is the same
+        number = world.github.start_run("acme/web", "topic", "production", actor="cal-gh", event=event)
+        world.deliver()
+        assert told(world, number)[1] == []
     world.github.push("acme/web", "topic", "More")
     other = world.github.start_run("acme/web", "topic", "production", actor="cal-gh", event="deployment")
     world.deliver()
-    assert told(world, number)[1] == told(world, other)[1] == []
-    assert "Waiting for 2 approvals" in cards(world)[3]
+    assert told(world, other)[1] == []
+    assert "Waiting for 2 approvals" in cards(world)[-1]
+
+
+@on_sqlite
+def test_the_workflow_that_a_provider_starts(make_world: Callable[..., World], keys: tuple[str, str]) -> None:
+    provider = "provider: {type: actions, workflow: deploy.yml}"
+    world = as_an_app(make_world, keys, CONFIG.replace("expires: 4h}", "expires: 4h}\n        " + provider))
+    world.say("U0CAL", "/deploy web/topic! to production")
+    for person in ("U0ANA", "U0BEN"):
+        world.say(person, "/deploy approve 1")
+    number = world.github.start_run("acme/web", "topic", "production", event="workflow_dispatch")
+    world.deliver()
+    assert told(world, number) == ([], [("approved", "Let out in Slack as `#1` · `#2`")])
