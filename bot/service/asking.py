@@ -369,6 +369,7 @@ class Asking(Deciding):
             hosts=deploy.hosts,
             forced=deploy.forced,
             due_at=deploy.due_at if deploy.due_at is not None and deploy.due_at > self._clock.now() else None,
+            of_github=False,
         )
 
     def _commit(self, repository: str, ref: str) -> Commit:

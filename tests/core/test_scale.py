@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from bot.store import gates, jobs, records
+from bot.deploys.model import Deploy
+from bot.store import gates, jobs, protections, records
 from bot.store.engine import Store
 from bot.store.schema import metadata
 from tests.bench.filling import PULL_REQUESTS as TIMERS
@@ -29,7 +30,17 @@ PLACES = [("web", "production"), ("web", "staging"), ("api", "production"), ("we
 SHA = sha_of(205)
 JOB = jobs.Job(1, "github.push", "{}", 1, START)
 
+REVIEW = {"repository": "acme/web", "run": 7, "attempt": 1, "environment": "production"}
+
 Asked = Callable[[sa.Connection], object]
+
+
+def deploy(connection: sa.Connection) -> Deploy:
+    """One of many."""
+    found = records.deploy(connection, 300)
+    assert found is not None
+    return found
+
 
 HOT: dict[str, Asked] = {
     "a page of history": lambda c: records.history(c, "web", limit=11),
@@ -55,10 +66,13 @@ HOT: dict[str, Asked] = {
     "by our id": lambda c: records.deploy_by_id(c, "00000000-0000-0000-0000-000000000300"),
     "by GitHub's id": lambda c: records.deploy_by_deployment(c, "acme/web", 1_000_300),
     "its timeline": lambda c: records.steps(c, 300, after=3),
-    "its card": lambda c: records.card(c, 300, "C0OPS"),
-    "its cards": lambda c: records.card_rooms(c, 300),
+    "its card": lambda c: records.card(c, deploy(c), "C0OPS"),
+    "its cards": lambda c: records.card_rooms(c, deploy(c)),
     "a step of its timeline": lambda c: records.add_step(c, 300, "status", "1", START),
     "what changes of it": lambda c: records.update_deploy(c, 300, description="Rolling out"),
+    "what GitHub was told of it": lambda c: protections.protection(c, 300),
+    "a review": lambda c: protections.add_review(c, "web", REVIEW, START, asked={"state": "requested"}),
+    "the rooms of a review": lambda c: protections.post_rooms(c, 300),
     "votes": lambda c: gates.votes_on(c, list(range(300, 310))),
     "the one under way": lambda c: gates.running(c, "web", "production"),
     "all that wait": lambda c: gates.held(c),

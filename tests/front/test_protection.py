@@ -436,6 +436,16 @@ def test_the_workflow_that_carries_a_deploy_out(world: World) -> None:
     assert "Waiting for 2 approvals" in cards(world)[-1]
 
 
+def test_a_deploy_of_the_same_beside_it_is_another(world: World) -> None:
+    run(world)
+    world.say("U0DEE", "/deploy web/topic! to production")
+    assert cards(world)[1].splitlines()[0] == first_line(world, ":large_yellow_circle:", "production", 2, "@dee")
+    assert "nobody ahead" in cards(world)[1]
+    for person in ("U0ANA", "U0BEN"):
+        world.say(person, "/deploy approve 1")
+    assert "Waiting for 2 approvals" in cards(world)[1], "each has its own"
+
+
 @on_sqlite
 def test_the_workflow_that_a_provider_starts(make_world: Callable[..., World], keys: tuple[str, str]) -> None:
     provider = "provider: {type: actions, workflow: deploy.yml}"
