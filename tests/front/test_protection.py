@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 
+from bot.github.payloads import parse_webhook
 from bot.store import jobs
 from tests.front.chat import ask, cards, thread
 from tests.front.test_restarts import die
@@ -456,3 +458,17 @@ def test_the_workflow_that_a_provider_starts(make_world: Callable[..., World], k
     number = world.github.start_run("acme/web", "topic", "production", event="workflow_dispatch")
     world.deliver()
     assert told(world, number) == ([], [("approved", "Let out in Slack as `#1` · `#2`")])
+
+
+def test_all_that_tells_of_it_comes_at_once(world: World) -> None:
+    """Taken in by six workers at the same moment."""
+    with ThreadPoolExecutor(6) as workers:
+        for count in range(1, 7):
+            world.github.start_run("acme/web", "topic", "production", actor="cal-gh")
+            events = [parse_webhook(one.event, one.body) for one in world.github.pending]
+            world.github.pending.clear()
+            found = list(workers.map(world.bot.service.on_event, [*events, *events]))
+            assert len({deploy.number for deploy in found if deploy is not None}) == 1
+            world.settle()
+            assert len(cards(world)) == count
+            assert cards(world)[-1].splitlines()[1].startswith("Waiting for 2 approvals")
