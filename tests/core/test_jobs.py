@@ -355,7 +355,7 @@ def test_the_person_is_told_with_a_reference(world: World) -> None:
     world.say("U0ANA", "/deploy web/topic to staging")
     with world.store.write() as connection:  # a row that this version does not understand
         connection.execute(sa.update(deploys).values(change={"made": "by another version"}))
-    world.slack.command("U0ANA", "C0OPS", "history web")
+    world.slack.command("U0ANA", "C0OPS", "history #1")
     for _ in range(FAILURES):
         world.advance(minutes=1)
     [(dead, reference)] = [

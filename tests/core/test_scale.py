@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from bot.deploys.model import Deploy
+from bot.deploys import states
+from bot.deploys.model import HUMAN, Deploy
 from bot.store import gates, jobs, protections, records
 from bot.store.engine import Store
 from bot.store.schema import metadata
@@ -28,19 +29,23 @@ from tests.world import START
 SMALL, LARGE = 500, 5_000
 PLACES = [("web", "production"), ("web", "staging"), ("api", "production"), ("web", "nowhere")]
 SHA = sha_of(205)
+DEPLOY = Deploy(
+    number=300,
+    id="",
+    origin=HUMAN,
+    app="web",
+    repository="acme/web",
+    environment="production",
+    ref="main",
+    sha=SHA,
+    task="deploy",
+    state=states.SUCCESS,
+    asked_at=START,
+)
+REVIEW = {"repository": "acme/web", "run": 7, "attempt": 1, "environment": "production"}
 JOB = jobs.Job(1, "github.push", "{}", 1, START)
 
-REVIEW = {"repository": "acme/web", "run": 7, "attempt": 1, "environment": "production"}
-
 Asked = Callable[[sa.Connection], object]
-
-
-def deploy(connection: sa.Connection) -> Deploy:
-    """One of many."""
-    found = records.deploy(connection, 300)
-    assert found is not None
-    return found
-
 
 HOT: dict[str, Asked] = {
     "a page of history": lambda c: records.history(c, "web", limit=11),
@@ -66,8 +71,8 @@ HOT: dict[str, Asked] = {
     "by our id": lambda c: records.deploy_by_id(c, "00000000-0000-0000-0000-000000000300"),
     "by GitHub's id": lambda c: records.deploy_by_deployment(c, "acme/web", 1_000_300),
     "its timeline": lambda c: records.steps(c, 300, after=3),
-    "its card": lambda c: records.card(c, deploy(c), "C0OPS"),
-    "its cards": lambda c: records.card_rooms(c, deploy(c)),
+    "its card": lambda c: records.card(c, DEPLOY, "C0OPS"),
+    "its cards": lambda c: records.card_rooms(c, DEPLOY),
     "a step of its timeline": lambda c: records.add_step(c, 300, "status", "1", START),
     "what changes of it": lambda c: records.update_deploy(c, 300, description="Rolling out"),
     "what GitHub was told of it": lambda c: protections.protection(c, 300),
