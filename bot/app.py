@@ -27,6 +27,7 @@ from bot.scheduler import Scheduler
 from bot.service import Service
 from bot.service.configured import Configured
 from bot.service.core import (
+    ANSWER,
     BRANCH,
     CARD,
     CHANGE,
@@ -41,6 +42,7 @@ from bot.service.core import (
     PAST,
     PREVIEW,
     PROMOTE,
+    REVIEW,
     SCHEDULE_TIMER,
     STOP,
     TELL,
@@ -57,6 +59,7 @@ from bot.slack.home import OPENED, Home
 from bot.slack.listeners import CLICK, COMMAND, EVENT, VIEW, SlackEvents, SocketMode, build_app
 from bot.slack.modal import Modal
 from bot.slack.outbox import Outbox
+from bot.slack.reviews import Reviews
 from bot.slack.said import Said
 from bot.slack.views.text import Links
 from bot.store import jobs, logs, runs
@@ -107,6 +110,7 @@ class Bot:
         self._home = Home(self.service, reader, self.slack, answers, links, self.clock, self._form, self._clicks.act)
         self._conversation = Conversation(self.service, commands, answers, self.clock, self._form)
         self._outbox = Outbox(store, self.slack, links, self.clock, self.service.onward)
+        self._reviews = Reviews(store, self.slack, links)
         self._intake = Intake(store, self.clock)
         self.workers = Workers(store, self.clock, self.metrics, self._handlers(), self._apologise, self._intake.pressed)
         self._scheduler = Scheduler(store.bell.ring, self._sweep)
@@ -192,6 +196,7 @@ class Bot:
             VIEW: self._form.submitted,
             TELL: self._conversation.tell,
             CARD: self._outbox.show,
+            REVIEW: self._reviews.show,
             CREATE: self._about_deploy(self.service.create),
             PAST: self._past,
             FILE: lambda job: self.service.read_file(job.json()["app"]),
@@ -199,6 +204,7 @@ class Bot:
             LOCK_TIMER: lambda job: self.service.lock_due(job.json()["lock"]),
             SCHEDULE_TIMER: self._ring,
             DECIDE: self._about_deploy(self.service.decide),
+            ANSWER: self._about_deploy(self.service.answer),
             WATCH: self._about_deploy(self.service.watch),
             PROMOTE: self._promote,
             BRANCH: lambda job: self.service.look_at_branch(job.json()["branch"]),
@@ -279,7 +285,7 @@ class Bot:
     def _apologise(self, job: Job, reference: str) -> None:
         if job.kind in (COMMAND, EVENT, CLICK, VIEW):
             self._conversation.apologise(job, reference)
-        elif job.kind == CREATE:
+        elif job.kind in (CREATE, ANSWER):
             deploy = self.service.lose(job.json()["deploy"])
             self._conversation.apologise_for(deploy, reference)
         elif job.kind == DECIDE and (waiting := self.service.deploy(job.json()["deploy"])) is not None:

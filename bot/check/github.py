@@ -25,11 +25,12 @@ from bot.deploys.ports import NewDeployment
 from bot.deploys.repository_file import filled_in
 from bot.github.client import GitHubClient
 from bot.github.hooks import leads_here
-from bot.github.payloads import EVENTS
+from bot.github.payloads import EVENTS, OF_APPS
 from bot.github.webhooks import PATH
 from bot.settings import Settings
 
-NEEDED_EVENTS = EVENTS - {"ping"}  # GitHub sends a ping whatever a hook is for
+# GitHub sends a ping whatever a hook is for, and those of Apps are for who wants its environment gates here.
+NEEDED_EVENTS = EVENTS - OF_APPS - {"ping"}
 EVENT_NAMES = {  # as the settings of a webhook list them
     "check_run": "Check runs",
     "check_suite": "Check suites",
@@ -39,6 +40,10 @@ EVENT_NAMES = {  # as the settings of a webhook list them
     "push": "Pushes",
     "status": "Statuses",
     "workflow_run": "Workflow runs",
+}
+APP_EVENT_NAMES = {
+    "deployment_protection_rule": "Deployment protection rule",
+    "deployment_review": "Deployment review",
 }
 NO_COMMIT = "0" * 40  # a deployment of it can be asked for and never made, which shows whether it is allowed
 ANYBODY = "ghost"  # GitHub's account of nobody in particular: what matters is whether an answer is given
@@ -81,6 +86,7 @@ def look_at_github(
                 installation = _installation(github, repository, settings)
                 _repository(report, github, repository, apps, installation)
                 _Webhooks(report, github, repository, settings, pings).look(installation)
+                _gates_of_github(report, repository, installation)
             except TokenRefused:
                 report.fail(
                     f"{credentials}: GitHub refuses it as wrong, expired or revoked: make a new one, and see that "
@@ -147,6 +153,17 @@ def _repository(
         granted = sorted((installation.get("permissions") or {}).items())
         who = "by the App with " + ", ".join(f"{name}: {level}" for name, level in granted)
     report.ok(f"{repository}: can be seen and deployed, {who}")
+
+
+def _gates_of_github(report: Report, repository: str, installation: dict[str, Any] | None) -> None:
+    """Whether an App that GitHub asks before a run goes on can do all that this takes. Nobody has to let it ask."""
+    told = OF_APPS & set((installation or {}).get("events") or ())
+    granted = (installation or {}).get("permissions") or {}
+    if "deployment_protection_rule" in told and granted.get("actions") not in ("read", "write"):
+        report.fail(
+            f"{repository}: the App is subscribed to {APP_EVENT_NAMES['deployment_protection_rule']}, and may not read "
+            "what became of an answer: grant it Actions: read there"
+        )
 
 
 def _impossible(repository: str) -> NewDeployment:

@@ -153,4 +153,54 @@ class ChecksChanged:
     sha: str
 
 
-Event = DeploymentCreated | StatusReported | Pinged | ChecksChanged | Pushed | PullRequestChanged
+@dataclass(frozen=True, slots=True)
+class ProtectionAsked:
+    """A `deployment_protection_rule`: a workflow's run waits at GitHub until this App lets it into an environment.
+
+    `run` is its id, `url` its page, `login` whose account started it, `event` the name of what started it.
+    `deployment` is None where GitHub makes none.
+    """
+
+    repository: str
+    environment: str
+    run: int
+    url: str
+    ref: str
+    sha: str
+    login: str
+    event: str
+    deployment: Deployment | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewChanged:
+    """A `deployment_review`: GitHub asks people of its own whether a run may go on, or one of them has answered.
+
+    `state` is `requested`, `approved` or `rejected`. `login` is who asks or who answered, `reviewers` are logins and
+    teams, `attempt` counts how often the run was started.
+    """
+
+    repository: str
+    environments: tuple[str, ...]
+    run: int
+    attempt: int
+    state: str
+    url: str
+    title: str
+    ref: str
+    sha: str
+    login: str
+    reviewers: tuple[str, ...] = ()
+    comment: str = ""
+
+
+Event = (
+    DeploymentCreated
+    | StatusReported
+    | Pinged
+    | ChecksChanged
+    | Pushed
+    | PullRequestChanged
+    | ProtectionAsked
+    | ReviewChanged
+)

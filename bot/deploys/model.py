@@ -17,6 +17,7 @@ BY_BRANCH = (PUSH, GREEN, MERGE)
 PREVIEW, SCHEDULE = "preview", "schedule"  # that a pull request led to, and that the time did
 TEARDOWN = "teardown"  # of a deploy that takes a preview down
 ELSEWHERE = "github"  # origin of a deploy that somebody created at GitHub without this bot
+PROTECTED = "protection"  # origin of a deploy of GitHub Actions that waits there for this bot's word
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,8 +370,13 @@ class Deploy:
         return self.origin == RULE
 
     @property
+    def protected(self) -> bool:
+        """Whether it is GitHub's, which asks this bot whether it may go."""
+        return self.origin == PROTECTED
+
+    @property
     def ours(self) -> bool:
-        """Whether this bot made it, so that its room may be written to."""
+        """Whether this bot made it or decides about it, so that its room may be written to."""
         return self.origin != ELSEWHERE
 
 
@@ -380,7 +386,8 @@ class Step:
 
     `kind` is `status` (reported at GitHub), `merged`, `problem` (it ended or waits without a word of GitHub's), `asks`
     and `reminds` (those who may approve), `approved`, `rejected`, `overridden` (a freeze was), `asked` (it took over
-    the card of its preview), `kept` (its preview is wanted again) or `gone` (marked inactive with its preview).
+    the card of its preview), `kept` (its preview is wanted again), `gone` (marked inactive with its preview) or
+    `bypassed` (GitHub did not wait for this bot's word).
     `actor` is a GitHub login for a status, a Slack user's id for what people do here.
     """
 

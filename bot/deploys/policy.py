@@ -105,6 +105,8 @@ class Facts:
     ahead: Sequence[Ahead] = ()
     rollback: bool = False
     automatic: bool = False  # a rule of the config asks, for the person
+    protecting: bool = False  # it is GitHub's own deployment, which waits there: the gates of PROTECTING alone
+    carries_out: int | None = None  # the deploy under way that it is the carrying out of, at that very commit
     some_check: bool = False  # it waits until anything at all was reported about the commit
     due_at: datetime | None = None  # when it is to go, where a time was named
     judged: bool = False  # its time had come before, and it was decided on
@@ -149,7 +151,7 @@ class Decision:
 
 def decide(facts: Facts) -> Decision:
     """What every gate says, and what follows."""
-    findings = tuple(gate(facts) for gate in GATES)
+    findings = tuple(gate(facts) for gate in (PROTECTING if facts.protecting else GATES))
     waiting = [finding for finding in findings if finding.verdict == WAITING]
     if any(finding.verdict == REFUSED for finding in findings):
         return Decision(REFUSE, findings)
@@ -208,9 +210,10 @@ def _permission(facts: Facts) -> Finding:
 
 
 def _lock(facts: Facts) -> Finding:
-    """Somebody else's lock keeps it; one's own lets it through, unless it is a rule that asks: who locks an
-    environment does not want their own next push in it."""
-    others = [lock for lock in facts.locks if facts.automatic or lock.person != facts.asker.key]
+    """Somebody else's lock keeps it; one's own lets it through, unless it is a rule or a workflow that asks: who locks
+    an environment does not want their own next push in it."""
+    unasked = facts.automatic or facts.protecting
+    others = [lock for lock in facts.locks if unasked or lock.person != facts.asker.key]
     if not others:
         own = [lock.as_json() for lock in facts.locks]
         return Finding(LOCK, PASSED, "own" if own else "none", {"locks": own} if own else {})
@@ -304,6 +307,8 @@ def _approvals(facts: Facts) -> Finding:
         return Finding(APPROVALS, REFUSED, "rejected", said)
     if approvals is None:
         return Finding(APPROVALS, PASSED, "none")
+    if facts.carries_out is not None:
+        return Finding(APPROVALS, PASSED, "before", {"number": facts.carries_out})
     required = wanted(approvals, rollback=facts.rollback)
     if required == 0:
         return Finding(APPROVALS, PASSED, "none")
@@ -359,3 +364,5 @@ GATES: tuple[Callable[[Facts], Finding], ...] = (
     _approvals,
     _queue,
 )
+# Of what GitHub runs by itself, where, when and in which order is its workflow's business.
+PROTECTING = (_lock, _freeze, _approvals)

@@ -146,6 +146,19 @@ class GitHub(Protocol):
         """Has GitHub send once more what that attempt should have handed over."""
         ...
 
+    def report_protection(self, repository: str, run: int, environment: str, comment: str) -> None:
+        """Tells those who wait for a run how it stands with its protection rule. GitHub takes ten of these."""
+        ...
+
+    def answer_protection(self, repository: str, run: int, environment: str, state: str, comment: str) -> None:
+        """Lets a run into an environment (`approved`) or not (`rejected`). Raises RequestRefused when it does not
+        wait for that (any more)."""
+        ...
+
+    def protection_answer(self, repository: str, run: int, environment: str, mark: str) -> str:
+        """The answer that was given there before with `mark` in its comment: `approved`, `rejected` or ''."""
+        ...
+
     def begin_login(self) -> Login:
         """Begins a login by GitHub's device flow. Raises LoginUnavailable where this bot is no GitHub App, or the
         App does not allow it."""

@@ -24,17 +24,17 @@ from bot.deploys.ports import Merged, NewDeployment, RepositoryFile
 from bot.deploys.refs import possible_ref
 from bot.github.asking import PAGE, Observer, integration, readable, told, told_or_none
 from bot.github.auth import Tokens
-from bot.github.gates import Gates
 from bot.github.hooks import Hooks
 from bot.github.login import DeviceFlow
 from bot.github.payloads import parse_deployment, parse_pull_request, parse_status
+from bot.github.protection import Protection
 
 REFS = 3  # pages of a hundred, of branches and of tags, in which a name that is alike is looked for
 LARGEST_FILE = 64 * 1024  # bytes of a file that is read
 LONGEST_DESCRIPTION = 140  # characters of a deployment status; GitHub refuses more
 
 
-class GitHubClient(Gates, Hooks):
+class GitHubClient(Protection, Hooks):
     """The port `bot.deploys.ports.GitHub`, over HTTP. Thread-safe.
 
     `web_url` is where people log in to that GitHub; `seal` is a secret, under which the handles of logins are sealed.

@@ -6,6 +6,7 @@ https://docs.github.com/en/webhooks/webhook-events-and-payloads
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
@@ -19,9 +20,11 @@ from bot.deploys.events import (
     DeploymentCreated,
     Event,
     Pinged,
+    ProtectionAsked,
     PullRequest,
     PullRequestChanged,
     Pushed,
+    ReviewChanged,
     Status,
     StatusReported,
 )
@@ -249,6 +252,111 @@ class _PullRequestEvent(msgspec.Struct):
     label: _Label | None = None
 
 
+class _Page(msgspec.Struct):
+    full_name: str
+    html_url: str
+
+
+# https://docs.github.com/en/webhooks/webhook-events-and-payloads#deployment_protection_rule
+class _ProtectionEvent(msgspec.Struct):
+    environment: str
+    deployment_callback_url: str
+    repository: _Page
+    deployment: _Deployment | None = None
+    sha: str | None = None
+    ref: str | None = None
+    event: str | None = None
+    sender: _User | None = None
+
+    def asked(self) -> ProtectionAsked:
+        made = self.deployment.event(self.repository.full_name) if self.deployment else None
+        ref = _text(self.ref)
+        for head in _REFS:
+            ref = ref.removeprefix(head)
+        # Whoever started the run; a bot that acts for them is named first where GitHub has nobody else.
+        people = [_text(self.sender.login) if self.sender else "", made.creator if made else ""]
+        run = _run_in(self.deployment_callback_url)
+        return ProtectionAsked(
+            repository=self.repository.full_name,
+            environment=_text(self.environment)[:LONGEST_NAME],
+            run=run,
+            url=_link(f"{self.repository.html_url}/actions/runs/{run}"),
+            ref=made.ref if made else ref,
+            sha=made.sha if made else _text(self.sha),
+            event=_text(self.event),
+            login=next((login for login in people if login and not login.endswith("[bot]")), people[0] or people[1]),
+            deployment=made,
+        )
+
+
+def _run_in(address: str) -> int:
+    """The run that an address of GitHub's is about. It is asked at our own address of GitHub, never at this one."""
+    found = re.search(r"/actions/runs/([0-9]{1,18})(?:/|$)", address)
+    if found is None:
+        raise Malformed("an address without a run in it")
+    return int(found[1])
+
+
+class _WorkflowRun(msgspec.Struct):
+    id: Id
+    html_url: str | None = None
+    run_attempt: Id | None = None
+    display_title: str | None = None
+    name: str | None = None
+    head_branch: str | None = None
+    head_sha: str | None = None
+
+
+class _JobRun(msgspec.Struct):
+    environment: str | None = None
+    html_url: str | None = None
+
+
+class _Reviewer(msgspec.Struct):
+    login: str | None = None
+    name: str | None = None
+
+
+class _Reviewers(msgspec.Struct):
+    reviewer: _Reviewer | None = None
+
+
+# https://docs.github.com/en/webhooks/webhook-events-and-payloads#deployment_review
+class _ReviewEvent(msgspec.Struct):
+    action: str
+    repository: _Page
+    environment: str | None = None
+    workflow_run: _WorkflowRun | None = None
+    workflow_job_run: _JobRun | None = None
+    workflow_job_runs: list[_JobRun] | None = None
+    reviewers: list[_Reviewers] | None = None
+    requestor: _User | None = None
+    approver: _User | None = None
+    comment: str | None = None
+
+    def event(self) -> ReviewChanged:
+        jobs = [*(self.workflow_job_runs or ()), *([self.workflow_job_run] if self.workflow_job_run else ())]
+        named = [self.environment, *(job.environment for job in jobs)]
+        run = self.workflow_run
+        number = run.id if run else _run_in(next((job.html_url for job in jobs if job.html_url), ""))
+        who = self.requestor if self.action == "requested" else self.approver
+        asked = [_text(one.reviewer.login or one.reviewer.name) for one in self.reviewers or () if one.reviewer]
+        return ReviewChanged(
+            repository=self.repository.full_name,
+            environments=tuple(dict.fromkeys(_text(name)[:LONGEST_NAME] for name in named if name)),
+            run=number,
+            attempt=(run.run_attempt if run else None) or 1,
+            state=_text(self.action),
+            url=_link(f"{self.repository.html_url}/actions/runs/{number}"),
+            title=_text(run.display_title or run.name) if run else "",
+            ref=_text(run.head_branch) if run else "",
+            sha=_text(run.head_sha) if run else "",
+            login=_text(who.login) if who else "",
+            reviewers=tuple(name for name in asked if name),
+            comment=_text(self.comment),
+        )
+
+
 _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
     "deployment": msgspec.json.Decoder(_DeploymentEvent),
     "deployment_status": msgspec.json.Decoder(_StatusEvent),
@@ -259,8 +367,11 @@ _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
     "workflow_run": msgspec.json.Decoder(_WorkflowRunEvent),
     "push": msgspec.json.Decoder(_PushEvent),
     "pull_request": msgspec.json.Decoder(_PullRequestEvent),
+    "deployment_protection_rule": msgspec.json.Decoder(_ProtectionEvent),
+    "deployment_review": msgspec.json.Decoder(_ReviewEvent),
 }
 EVENTS = frozenset(_DECODERS)  # the others are answered and not stored
+OF_APPS = frozenset({"deployment_protection_rule", "deployment_review"})  # that GitHub sends to Apps alone
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -292,6 +403,10 @@ def parse_webhook(event: str, body: str | bytes) -> Event:
             return ChecksChanged(repository.full_name, _text(commit.head_sha))
         case _PushEvent() as pushed:
             return pushed.event()
+        case _ProtectionEvent() as told:
+            return told.asked()
+        case _ReviewEvent() as review:
+            return review.event()
         case _PullRequestEvent(action, pull, repository, sender, label):
             return PullRequestChanged(
                 pull.event(repository.full_name),

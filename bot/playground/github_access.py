@@ -14,9 +14,9 @@ from typing import Any
 
 import jwt
 
+from bot.playground.github_protection import Protections
 from bot.playground.github_rest import Actor
 from bot.playground.github_state import Json, Repository
-from bot.playground.github_workflows import Workflows
 from bot.playground.github_world import Refused
 
 LONGEST_JWT = 600  # seconds from now to `exp`
@@ -32,7 +32,7 @@ class InstallationToken:
     repositories: frozenset[int] | None
 
 
-class Access(Workflows):
+class Access(Protections):
     """Credentials and limits.
 
     `token_permissions` is what the token, or the app, was granted (`{"deployments": "write"}`); taking an

@@ -306,7 +306,7 @@ def _collaborator(call: Call, person: Person, role: str) -> Json:
 
 @get("GET", "/hooks", "repository_hooks=read", "repos/webhooks#list-repository-webhooks")
 def hooks(call: Call) -> Answer:
-    shown, links = call.page(list(call.repo.hooks.values()))
+    shown, links = call.page([hook for hook in call.repo.hooks.values() if not hook.of_app])
     return ok([call.github.records.hook(call.repo, one) for one in shown], links)
 
 

@@ -14,6 +14,8 @@ from typing import Any
 
 Json = dict[str, Any]
 
+OF_APPS = ("deployment_protection_rule", "deployment_review")  # no webhook of a repository gets these
+
 _SHORT_SHA = re.compile(r"[0-9a-f]{4,39}")
 _FULL_SHA = re.compile(r"[0-9a-f]{40}")
 
@@ -183,8 +185,11 @@ class Hook:
     active: bool
     created_at: datetime
     last_response: tuple[int | None, str, str | None] = (None, "unused", None)
+    of_app: bool = False  # it is a GitHub App's
 
     def wants(self, event: str) -> bool:
+        if event in OF_APPS and not self.of_app:
+            return False
         return self.active and (event == "ping" or "*" in self.events or event in self.events)
 
 

@@ -72,13 +72,18 @@ class Webhooks(World):
         secret: str,
         events: tuple[str, ...] = ("*",),
         content_type: str = "json",
+        of_app: bool = False,
     ) -> int:
-        """Adds a webhook and queues its `ping`. `content_type` is `json` or `form`. Returns the hook's id."""
+        """Adds a webhook and queues its `ping`. `content_type` is `json` or `form`. Returns the hook's id.
+
+        `of_app`: it stands for that of the GitHub App, as far as this repository goes.
+        """
         if content_type not in ("json", "form"):
             raise ValueError(f"content_type is json or form, not {content_type}")
         with self.change():
             repo = self.repository(full_name)
             hook = Hook(self.next_id("hook"), target_url, secret, tuple(events), content_type, True, self.now())
+            hook.of_app = of_app
             repo.hooks[hook.id] = hook
             self.ping(repo, hook)
             return hook.id
@@ -209,6 +214,7 @@ class Webhooks(World):
         form = hook.content_type == "form"
         body = (urlencode({"payload": text}) if form else text).encode()
         guid = str(uuid.uuid4())
+        of_app = hook.of_app or hook is self.app_hook
         headers = {
             "Accept": "*/*",
             "Content-Type": "application/x-www-form-urlencoded" if form else "application/json",
@@ -216,8 +222,8 @@ class Webhooks(World):
             "X-GitHub-Delivery": guid,
             "X-GitHub-Event": event,
             "X-GitHub-Hook-ID": str(hook.id),
-            "X-GitHub-Hook-Installation-Target-ID": str(self.app_id if hook is self.app_hook else repo.id),
-            "X-GitHub-Hook-Installation-Target-Type": "integration" if hook is self.app_hook else "repository",
+            "X-GitHub-Hook-Installation-Target-ID": str(self.app_id if of_app else repo.id),
+            "X-GitHub-Hook-Installation-Target-Type": "integration" if of_app else "repository",
         }
         if hook.secret:
             for name, method in (("X-Hub-Signature", "sha1"), ("X-Hub-Signature-256", "sha256")):

@@ -24,7 +24,8 @@ class Again(Asking):
         if (known := self._asked_before(source)) is not None:
             return known
         deploy = self._known(number)
-        if deploy.state == states.SUCCESS or not (deploy.final or deploy.state == states.LOST):
+        # What GitHub Actions ran is run again there.
+        if deploy.protected or deploy.state == states.SUCCESS or not (deploy.final or deploy.state == states.LOST):
             raise NotRetriable(number, deploy.state)
         # What takes one back again takes back the same, and what takes a preview down still does.
         kept = deploy.cause in (ROLLBACK, TEARDOWN)

@@ -241,18 +241,24 @@ class Asking(Deciding):
             self._end(connection, deploy, states.EXPIRED, waited, **values)
             return True
         if decision.outcome == CLEAR:
-            slot = gates.slot(deploy.app, deploy.environment)
+            # GitHub runs its own ones when it likes, so they stand in nobody's way.
+            slot = None if deploy.protected else gates.slot(deploy.app, deploy.environment)
             now = self._clock.now()
             # The unique key on the slot is what keeps a second one out, whoever else decides at this moment.
             values |= {"state": states.ASKED, "slot": slot, "in_line": False, "cleared_at": now, "problem": None}
             self._mark_override(connection, deploy, decision)
             told = True
-            job = jobs.new_job(CREATE, {"deploy": deploy.number}, subject=f"create:{deploy.number}")
-            jobs.add(connection, job, now)
+            if deploy.protected:
+                self._answer(connection, deploy.number)
+            else:
+                job = jobs.new_job(CREATE, {"deploy": deploy.number}, subject=f"create:{deploy.number}")
+                jobs.add(connection, job, now)
         else:
             values |= {"state": states.HELD, "in_line": decision.outcome == LINE, "slot": None}
             told = self._ask_approvers(connection, deploy, environment, decision)
             self._decide_soon(connection, deploy.number, decision.again)
+            if deploy.protected and values["findings"] != list(deploy.findings):
+                self._answer(connection, deploy.number)
         records.update_deploy(connection, deploy.number, **values)
         place = (deploy.app, deploy.environment)
         if (was_in_line and decision.outcome != LINE) or deploy.slot is not None:
@@ -363,6 +369,7 @@ class Asking(Deciding):
             hosts=deploy.hosts,
             forced=deploy.forced,
             due_at=deploy.due_at if deploy.due_at is not None and deploy.due_at > self._clock.now() else None,
+            of_github=False,
         )
 
     def _commit(self, repository: str, ref: str) -> Commit:

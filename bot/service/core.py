@@ -30,6 +30,7 @@ PREVIEW, GONE = "preview", "gone"
 LOCK_TIMER, SCHEDULE_TIMER = "lock", "schedule"
 TELL = "tell"
 FILE = "file"
+ANSWER, REVIEW = "answer", "review"
 
 LOOK_AGAIN = timedelta(minutes=1)  # after which GitHub is asked how a deployment stands, in case a webhook was lost
 RARELY = timedelta(hours=1)  # the same for one that was lost
@@ -100,6 +101,12 @@ class Core:
         """Where what nobody asked for in a room is shown: where the environment is announced, else the app's first."""
         return app.shown_in(environment)
 
+    def _spelling(self, repository: str) -> str:
+        """The repository as the config spells it; GitHub doesn't mind the case."""
+        folded = repository.casefold()
+        names = (app.repository for app in self.config.apps.values())
+        return next((name for name in names if name.casefold() == folded), repository)
+
     # the row
 
     def _locked(self, connection: sa.Connection, number: int) -> Deploy:
@@ -128,6 +135,8 @@ class Core:
         if state == states.LOST:
             self._look_at(connection, deploy.number, now + RARELY)
         self._reached(deploy.app, deploy.environment, state)
+        if deploy.protected:
+            self._answer(connection, deploy.number)
         return self._show(connection, deploy.number)
 
     def _free(self, connection: sa.Connection, deploy: Deploy) -> None:
@@ -174,6 +183,10 @@ class Core:
 
     def _stop(self, connection: sa.Connection, number: int) -> None:
         jobs.add(connection, jobs.new_job(STOP, {"deploy": number}, subject=f"stop:{number}"), self._clock.now())
+
+    def _answer(self, connection: sa.Connection, number: int) -> None:
+        """Lets GitHub know how it stands with a deploy that waits there."""
+        jobs.add(connection, jobs.new_job(ANSWER, {"deploy": number}, subject=f"answer:{number}"), self._clock.now())
 
     def _tell(self, connection: sa.Connection, user_id: str, what: str, facts: dict[str, Any], key: str) -> None:
         """Leaves word for one person, in the conversation with the bot; once for each `key`."""

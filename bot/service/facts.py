@@ -27,11 +27,18 @@ class Outside:
     checks: Checks
 
 
+def _of_github(asker: Person) -> Outside:
+    """Nothing is asked about GitHub's own deployment: its gates need none of it."""
+    return Outside(asker, Answer(True), Answer(False), Checks())
+
+
 class Deciding(Core):
     """Gathers facts and decides; the verbs act on what comes out."""
 
     def _outside(self, environment: Environment, deploy: Deploy, asker: Person) -> Outside:
         """Asks Slack and GitHub what this decision needs of them, and nothing else. No transaction may be open."""
+        if deploy.protected:
+            return _of_github(asker)
         override = Answer(False)
         if environment.override:
             override = self.people.one_of(asker, environment.override, deploy.repository)
@@ -51,6 +58,10 @@ class Deciding(Core):
         with self._store.read() as connection:
             asker = self.people.behind(connection, deploy)
         return self._outside(environment, deploy, asker)
+
+    def _outside_of_github(self, connection: sa.Connection, deploy: Deploy) -> Outside:
+        """The same of a deploy that waits at GitHub, which takes no asking."""
+        return _of_github(self.people.behind(connection, deploy))
 
     def _decided(
         self, connection: sa.Connection, deploy: Deploy, environment: Environment, outside: Outside, *, fresh: bool
@@ -72,6 +83,8 @@ class Deciding(Core):
             forced=deploy.forced,
             rollback=deploy.cause == ROLLBACK,
             automatic=deploy.automatic,
+            protecting=deploy.protected,
+            carries_out=deploy.of if deploy.protected else None,
             some_check=deploy.cause == GREEN,
             reason=deploy.reason,
             asker=outside.asker,

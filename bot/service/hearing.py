@@ -17,8 +17,10 @@ from bot.deploys.events import (
     DeploymentCreated,
     Event,
     Pinged,
+    ProtectionAsked,
     PullRequestChanged,
     Pushed,
+    ReviewChanged,
     Status,
     StatusReported,
 )
@@ -26,13 +28,14 @@ from bot.deploys.model import ELSEWHERE, ROLLBACK, Deploy
 from bot.service.automating import Automating
 from bot.service.configuring import Configuring
 from bot.service.core import LOOK_AGAIN, PAST, PROMOTE
-from bot.service.creating import Creating
+from bot.service.protecting import Protecting, source_of
+from bot.service.reviewing import Reviewing
 from bot.store import gates, jobs, records
 
 PAST_DEPLOYMENTS = 50  # of each repository, read once so that a new bot knows what is live
 
 
-class Hearing(Creating, Automating, Configuring):
+class Hearing(Protecting, Reviewing, Automating, Configuring):
     """The verbs `on_event`, `read_past` and `start`."""
 
     def on_event(self, event: Event) -> Deploy | None:
@@ -58,6 +61,11 @@ class Hearing(Creating, Automating, Configuring):
             case PullRequestChanged(pull):
                 if pull.merged:
                     self._heard_merge(pull)
+                return None
+            case ProtectionAsked():
+                return self._protect(event)
+            case ReviewChanged():
+                self._heard_review(event)
                 return None
             case DeploymentCreated(deployment):
                 return self._take_in(deployment, (), announce=True)
@@ -110,10 +118,11 @@ class Hearing(Creating, Automating, Configuring):
                 deploy = self._locked(connection, deploy.number)
                 if deploy.deployment_id not in (None, told.id):  # another one was quicker with that id of ours
                     deploy = None
-            if deploy is None:
+            past = deploy is not None and self._went_past(connection, deploy, statuses)
+            if deploy is None or past:
                 if app is None:
                     return None
-                deploy = self._adopt(connection, told, app)
+                deploy = self._adopt(connection, told, app, past=past)
                 if not any(states.is_final(status.state) for status in statuses):
                     self._look_at(connection, deploy.number, self._clock.now() + LOOK_AGAIN)
             if deploy.deployment_id is None:
@@ -159,10 +168,13 @@ class Hearing(Creating, Automating, Configuring):
             return deploy
         return None
 
-    def _adopt(self, connection: sa.Connection, told: Deployment, app: str) -> Deploy:
-        """A deployment that somebody made without this bot gets a number and a timeline too."""
+    def _adopt(self, connection: sa.Connection, told: Deployment, app: str, *, past: bool) -> Deploy:
+        """A deployment that somebody made without this bot gets a number and a timeline too.
+
+        `past`: it is one that this bot had said no to.
+        """
         repository = self._spelling(told.repository)
-        source = f"github:{repository}:{told.id}"
+        source = source_of(repository, told.id) + (":past" if past else "")
         deploy = records.add_deploy(
             connection,
             source,
@@ -206,6 +218,8 @@ class Hearing(Creating, Automating, Configuring):
         if not fresh:
             return deploy
         state = states.advance(deploy.state, status.state, newer=newer)
+        if deploy.protected and deploy.state in (states.HELD, states.ASKED):
+            state = self._meanwhile(connection, deploy, state)
         values: dict[str, Any] = {"last_status_id": max(status.id, deploy.last_status_id)}
         if state != deploy.state:
             ended = status.created_at if states.is_final(state) else None
@@ -265,9 +279,3 @@ class Hearing(Creating, Automating, Configuring):
                 data = {"deploy": deploy.number, "environment": name}
                 job = jobs.new_job(PROMOTE, data, subject=f"promote:{deploy.number}:{name}")
                 jobs.add(connection, job, self._clock.now())
-
-    def _spelling(self, repository: str) -> str:
-        """The repository as the config spells it; GitHub doesn't mind the case."""
-        folded = repository.casefold()
-        names = (app.repository for app in self.config.apps.values())
-        return next((name for name in names if name.casefold() == folded), repository)

@@ -41,7 +41,8 @@ class Running(Core):
         """
         app = self.config.apps.get(deploy.app)
         environment = app.environments.get(deploy.environment) if app else None
-        if environment is None or environment.provider is None or deploy.final:
+        # What asks this bot whether it may go is carried out by the workflow that asks.
+        if environment is None or environment.provider is None or deploy.final or deploy.protected:
             return
         now = self._clock.now()
         values: dict[str, Any] = {

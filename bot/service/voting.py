@@ -16,9 +16,6 @@ from bot.deploys.model import SCHEDULE, Asker, Deploy, Problem, Vote
 from bot.service.asking import Asking
 from bot.store import gates, records, runs
 
-# What can be taken back: it waits, is on its way, or somebody may be carrying it out.
-UNSTOPPABLE = states.FINAL
-
 
 class Voting(Asking):
     """The verbs `approve`, `reject`, `cancel`, `unschedule` and `stop`."""
@@ -93,10 +90,10 @@ class Voting(Asking):
         """Takes a deploy back, whether it waits or is under way; a running one is marked inactive at GitHub.
 
         Whoever asked for it may, admins may, and who may deploy there. Raises UnknownDeploy, NotWaiting for one
-        that is over, and NotEntitled.
+        that is over or that GitHub was told to go on with, and NotEntitled.
         """
         deploy = self._known(number)
-        if deploy.state in UNSTOPPABLE:
+        if not _stoppable(deploy):
             raise NotWaiting(number, deploy.state)
         if scheduled and not deploy.scheduled:
             raise NotScheduled(number, deploy.cause == SCHEDULE)
@@ -109,7 +106,7 @@ class Voting(Asking):
                 raise NotEntitled("cancel", deploy.app, deploy.environment, answer.code, answer.facts)
         with self._store.write() as connection:
             deploy = self._held_in_place(connection, deploy)
-            if deploy.state in UNSTOPPABLE:
+            if not _stoppable(deploy):
                 raise NotWaiting(number, deploy.state)
             if scheduled and not deploy.scheduled:  # its time came meanwhile
                 raise NotScheduled(number)
@@ -117,7 +114,7 @@ class Voting(Asking):
             facts = {"user_id": person.id, "user_name": person.name, "started": started}
             shown = self._end(connection, deploy, states.CANCELLED, Problem("Cancelled", facts), ended_by=person.id)
             runs.cancel(connection, number, self._clock.now())
-            if deploy.deployment_id is not None:
+            if deploy.deployment_id is not None and not deploy.protected:
                 self._stop(connection, number)
             return shown
 
@@ -140,3 +137,11 @@ class Voting(Asking):
                 now = self._clock.now()
                 records.add_step(connection, number, "problem", "not stopped", now, state="not_stopped")
                 self._refresh(connection, deploy)
+
+
+def _stoppable(deploy: Deploy) -> bool:
+    """Whether it can be taken back: it waits, is on its way, or somebody may be carrying it out. A run of GitHub
+    Actions that was let in can be ended there alone."""
+    if deploy.protected:
+        return deploy.state in (states.HELD, states.ASKED)
+    return not deploy.final

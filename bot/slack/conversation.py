@@ -72,8 +72,10 @@ class Conversation:
             self._answers.alone(said, replies.our_fault(reference))
 
     def apologise_for(self, deploy: Deploy, reference: str) -> None:
-        """Tells the person whose deploy broke something of ours, in the conversation with the bot."""
-        self._answers.direct(deploy.user_id, replies.our_fault(reference))
+        """Tells the person whose deploy broke something of ours, in the conversation with the bot; where Slack knows
+        them."""
+        if deploy.user_id:
+            self._answers.direct(deploy.user_id, replies.our_fault(reference))
 
     def _hear(self, job: Job, said: Said) -> None:
         try:

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from bot.deploys import states
-from bot.deploys.model import Deploy, Freezing, Lock, Vote
+from bot.deploys.model import PROTECTED, Deploy, Freezing, Lock, Vote
 from bot.deploys.policy import Ahead
 from bot.store.records import COLUMNS, deploy_of, insert
 from bot.store.schema import deploys, freezes, locks, logins, places, votes
@@ -94,9 +94,11 @@ def twin(
     hosts: str,
     forced: bool,
     due_at: datetime | None = None,
+    of_github: bool = True,
 ) -> Deploy | None:
     """A deploy that waits or is under way and is for just the same. One that is to go later is the same only as
-    another for that very time, which is then `due_at`."""
+    another for that very time, which is then `due_at`. `of_github`: also what waits at GitHub, which carries it out
+    itself."""
     later = sa.and_(deploys.c.due_at.is_not(None), deploys.c.judged_at.is_(None))
     there = sa.select(*COLUMNS).where(
         deploys.c.app == app,
@@ -108,7 +110,8 @@ def twin(
     )
     # One after the other: for both in one, SQLite would go through all that was ever deployed there.
     timed = sa.not_(later) if due_at is None else sa.and_(later, deploys.c.due_at == due_at)
-    waiting = there.where(_HELD, timed).order_by(deploys.c.number).limit(1)
+    mine = sa.true() if of_github else deploys.c.origin != PROTECTED
+    waiting = there.where(_HELD, timed, mine).order_by(deploys.c.number).limit(1)
     under_way = there.where(deploys.c.slot == slot(app, environment))
     queries = (under_way, waiting) if due_at is None else (waiting,)
     rows = [row for query in queries if (row := connection.execute(query).one_or_none()) is not None]

@@ -426,6 +426,46 @@ previews = sa.Table(
 UNSETTLED, THERE = sa.text("due OR doubts > 0"), sa.text("NOT gone")
 sa.Index("ix_previews_unsettled", previews.c.id, sqlite_where=UNSETTLED, postgresql_where=UNSETTLED)
 sa.Index("ix_previews_there", previews.c.app, sqlite_where=THERE, postgresql_where=THERE)
+
+# Runs of GitHub Actions that wait for this bot's word: what GitHub was told of each.
+protections = sa.Table(
+    "protections",
+    metadata,
+    sa.Column("deploy", sa.BigInteger, sa.ForeignKey("deploys.number"), primary_key=True),
+    sa.Column("run", sa.BigInteger, nullable=False),
+    sa.Column("asked_at", Moment, nullable=False),
+    sa.Column("reports", sa.Integer, nullable=False),  # that GitHub has taken
+    sa.Column("told", sa.Text, nullable=False),  # the last of them
+    sa.Column("tried_at", Moment),  # when GitHub was first given the answer; it may have heard
+    sa.Column("answered_at", Moment),
+)
+
+# What GitHub asks reviewers of its own, and what they said; shown in rooms, decided there.
+reviews = sa.Table(
+    "reviews",
+    metadata,
+    sa.Column("id", Serial, primary_key=True),
+    sa.Column("app", sa.String(255), nullable=False),
+    sa.Column("repository", sa.String(255), nullable=False),
+    sa.Column("run", sa.BigInteger, nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("environment", sa.String(255), nullable=False),
+    sa.Column("asked", sa.JSON(none_as_null=True)),  # NULL where the answer was told of first
+    sa.Column("answered", sa.JSON(none_as_null=True)),
+    sa.Column("at", Moment, nullable=False),
+    sa.UniqueConstraint("repository", "run", "attempt", "environment"),
+    sqlite_autoincrement=True,
+)
+review_posts = sa.Table(
+    "review_posts",
+    metadata,
+    sa.Column("review", sa.BigInteger, sa.ForeignKey("reviews.id"), primary_key=True),
+    sa.Column("room", sa.String(64), primary_key=True),
+    sa.Column("ts", sa.String(32), nullable=False),  # '' until it is posted
+    sa.Column("channel", sa.String(64), nullable=False),
+    sa.Column("tries", sa.Integer, nullable=False),  # posts begun
+)
+
 # The rooms that asked to hear of an app; those of the config are in the config.
 subscriptions = sa.Table(
     "subscriptions",

@@ -206,6 +206,7 @@ ROWS: list[tuple[str, Changes, tuple[str, str], tuple[str, str]]] = [
         (R, "missing"),
         (W, "missing"),
     ),
+    ("approvals", {**ASKED, "carries_out": 41}, (P, "before"), (P, "before")),
     ("approvals", {}, (P, "none"), (P, "none")),
     ("approvals", ASKED, (W, "asked"), (W, "asked")),
     ("approvals", {"env": {"approvals": {"required": 1}}}, (W, "asked"), (W, "asked")),
@@ -415,3 +416,18 @@ def test_who_is_asked_to_approve() -> None:
     assert policy.asked_of(some.model_copy(update={"self_approval": True}), ANA) == ["U0ANA", "S0REL"]
     assert policy.asked_of(Approvals(approvers=("U0ANA",)), ANA) == ["U0ANA"]
     assert policy.asked_of(Approvals(), ANA) == []
+
+
+def test_what_waits_at_github_passes_three_gates_alone() -> None:
+    """Whatever the others would say, and with a lock of one's own in the way."""
+    closed: Changes = {
+        "standing": Answer(False, "deployers", {"listed": ["U0BEN"]}),
+        "checks": RED,
+        "ahead": [Ahead(7, "U0BEN", "ben", running=True)],
+        "env": {"after": ["staging"]},
+        "protecting": True,
+    }
+    assert [item.gate for item in decide(facts(fresh=False, **closed)).findings] == ["lock", "freeze", "approvals"]
+    assert decide(facts(fresh=False, **closed)).outcome == CLEAR
+    for change in ({"locks": [lock("U0ANA")]}, FROZEN, {"env": {"approvals": TWO}}):
+        assert decide(facts(fresh=False, **{**closed, **change})).outcome == HOLD

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 
 from bot.deploys import states
 from bot.deploys.model import HUMAN, Deploy
-from bot.store import gates, jobs, records
+from bot.store import gates, jobs, protections, records
 from bot.store.engine import Store
 from bot.store.schema import metadata
 from tests.bench.filling import PULL_REQUESTS as TIMERS
@@ -42,6 +42,7 @@ DEPLOY = Deploy(
     state=states.SUCCESS,
     asked_at=START,
 )
+REVIEW = {"repository": "acme/web", "run": 7, "attempt": 1, "environment": "production"}
 JOB = jobs.Job(1, "github.push", "{}", 1, START)
 
 Asked = Callable[[sa.Connection], object]
@@ -74,6 +75,9 @@ HOT: dict[str, Asked] = {
     "its cards": lambda c: records.card_rooms(c, DEPLOY),
     "a step of its timeline": lambda c: records.add_step(c, 300, "status", "1", START),
     "what changes of it": lambda c: records.update_deploy(c, 300, description="Rolling out"),
+    "what GitHub was told of it": lambda c: protections.protection(c, 300),
+    "a review": lambda c: protections.add_review(c, "web", REVIEW, START, asked={"state": "requested"}),
+    "the rooms of a review": lambda c: protections.post_rooms(c, 300),
     "votes": lambda c: gates.votes_on(c, list(range(300, 310))),
     "the one under way": lambda c: gates.running(c, "web", "production"),
     "all that wait": lambda c: gates.held(c),

@@ -13,12 +13,16 @@ from tests.front.chat import cards, thread, writes
 from tests.world import World
 
 
-def die(world: World) -> None:
-    """All that is left of the bot is the database; another one starts, which has done nothing yet."""
+def die(world: World, *, start: bool = True) -> None:
+    """All that is left of the bot is the database; another one starts, which has done nothing yet.
+
+    Without `start` it is one of several, which had started before.
+    """
     world.bot.close()
     world.bot = Bot(world.settings, read_config(textwrap.dedent(world.config)), world.store, world.clock)
     world.servers.inside.apps = {"/": world.bot}
-    world.bot.service.start()
+    if start:
+        world.bot.service.start()
 
 
 def one_job_at_a_time(world: World) -> int:

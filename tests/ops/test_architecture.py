@@ -9,6 +9,7 @@ from bot.deploys import states
 from bot.github.payloads import EVENTS
 from bot.github.webhooks import KIND
 from bot.service.core import (
+    ANSWER,
     CARD,
     CHANGE,
     CREATE,
@@ -21,6 +22,7 @@ from bot.service.core import (
     LOOK,
     PAST,
     PREVIEW,
+    REVIEW,
     SCHEDULE_TIMER,
     STOP,
     TELL,
@@ -70,9 +72,9 @@ def test_the_kinds_of_jobs_are_those_there_are() -> None:
         line for line in section.splitlines() if line.startswith(("- **Inbox", "- **Outbox", "- **Work", "- **Timers"))
     ]
     named = set(re.findall(r"`([a-z_.]+)`", " ".join(lines))) - {"delivery", "subject"}
-    at_github = {CREATE, CHANGE, STOP, REPORT, PAST, FILE, LOGIN, DELIVERIES, PREVIEW, GONE}
+    at_github = {CREATE, CHANGE, STOP, REPORT, PAST, FILE, LOGIN, DELIVERIES, PREVIEW, GONE, ANSWER}
     timers = {DECIDE, WATCH, LOCK_TIMER, SCHEDULE_TIMER, LOOK, HEAD}
-    inside = {CARD, TELL, *at_github, *timers}
+    inside = {CARD, TELL, REVIEW, *at_github, *timers}
     kinds = {COMMAND, CLICK, EVENT, *inside} | {KIND + event for event in EVENTS}
     assert named <= kinds
     assert {COMMAND, CLICK, EVENT, *inside} <= named

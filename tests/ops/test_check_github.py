@@ -6,9 +6,8 @@ from collections.abc import Callable
 
 import pytest
 import yaml
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 
+from bot.check.github import NEEDED_EVENTS
 from tests.ops.checking import SMALL, Look, fails, hooked, ping, warns
 from tests.world import WEBHOOK_SECRET, World
 
@@ -203,17 +202,6 @@ def test_webhooks_that_the_token_may_not_list(make_world: Callable[..., World], 
 # A GitHub App
 
 
-@pytest.fixture(scope="module")
-def keys() -> tuple[str, str]:
-    """A private key and its public one, as PEM."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return private.decode(), public.decode()
-
-
 def test_a_github_app(make_world: Callable[..., World], look: Look, keys: tuple[str, str]) -> None:
     private, public = keys
     world = make_world(config=SMALL, github_token=None, github_app_id=77, github_app_private_key=private)
@@ -252,6 +240,23 @@ def test_a_github_app_that_is_not_told_of_everything(
     assert fails(look(world, 1)) == [told]
     del world.github.token_permissions["repository_hooks"]
     assert fails(look(world, 1)) == [told]
+
+
+def test_a_github_app_that_is_asked_before_a_run_goes_on(
+    make_world: Callable[..., World], look: Look, keys: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = (*NEEDED_EVENTS, "deployment_protection_rule")
+    monkeypatch.setattr("bot.playground.github_bodies.APP_EVENTS", events)
+    world = make_world(config=SMALL, github_token=None, github_app_id=77, github_app_private_key=keys[0])
+    world.github.app_id, world.github.app_public_key = 77, keys[1]
+    assert fails(look(world, 0)) == []
+    del world.github.token_permissions["actions"]
+    assert fails(look(world, 1)) == [
+        "acme/web: the App is subscribed to Deployment protection rule, and may not read what became of an answer: "
+        "grant it Actions: read there"
+    ]
+    monkeypatch.setattr("bot.playground.github_bodies.APP_EVENTS", tuple(NEEDED_EVENTS))
+    assert fails(look(world, 0)) == [], "nobody has to let GitHub ask"
 
 
 def test_a_github_app_that_github_does_not_know(

@@ -10,11 +10,12 @@ from typing import Any, get_args
 import pytest
 import yaml
 
-from bot.check.github import EVENT_NAMES, NEEDED_EVENTS
+from bot.check.github import APP_EVENT_NAMES, EVENT_NAMES, NEEDED_EVENTS
 from bot.deploys.config import App, Config, Environment
 from bot.deploys.config_file import ConfigError, read_config
 from bot.deploys.ports import RepositoryFile
 from bot.deploys.repository_file import APP_KEYS, ENVIRONMENT_KEYS, filled_in
+from bot.github.payloads import OF_APPS
 from bot.metrics import Metrics
 from bot.settings import Settings
 from bot.slack.grammar import FORMS, parse
@@ -182,5 +183,8 @@ def test_the_events_of_the_webhook_are_those_that_are_taken() -> None:
     of_hook, of_app = re.findall(r"(?:just|subscribe it to) (\*[^.]+\*)\.", step)
     names = list(EVENT_NAMES.values())
     assert of_hook == f"*{'*, *'.join(names[:-1])}* and *{names[-1]}*"
+    (of_gates,) = re.findall(r"it takes (\*.+?\*) as well", step)
+    assert set(APP_EVENT_NAMES) == OF_APPS
+    assert of_gates == "*{}* and *{}*".format(*APP_EVENT_NAMES.values())
     of_one = [re.sub("(?<=us|sh)es$|s$", "", name) for name in names]
     assert of_app == f"*{'*, *'.join(of_one[:-1])}* and *{of_one[-1]}*"

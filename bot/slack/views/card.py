@@ -206,7 +206,7 @@ def _what(deploy: Deploy, links: Links) -> str:
     task = "" if deploy.task == "deploy" else f" {code(deploy.task)}"
     whom = person(deploy.user_id, deploy.user_name)
     by = f" for {whom}" if deploy.ours else f" by {whom}, not through me"
-    if deploy.automatic and not (deploy.user_id or deploy.user_name):
+    if (deploy.automatic or deploy.protected) and not (deploy.user_id or deploy.user_name):
         by = ""  # nobody's wish but the config's
     return f"{name(deploy.app)}{task} to {name(deploy.environment)} · {at} · #{deploy.number}{by}"
 
@@ -221,7 +221,8 @@ def _now(deploy: Deploy, sight: Sight, findings: Sequence[Finding]) -> str:
     if sight.preview is not None and sight.preview.gone and (state == states.SUCCESS or deploy.inactive_at):
         return f"Gone since {clock_time(deploy.inactive_at or deploy.finished_at or deploy.asked_at)}"
     if state == states.ASKED:
-        return explain(deploy.problem) if deploy.problem else "Creating the deployment at GitHub"
+        doing = "Telling GitHub that it may go" if deploy.protected else "Creating the deployment at GitHub"
+        return explain(deploy.problem) if deploy.problem else doing
     if state in _OURS_TO_EXPLAIN:
         return why(deploy, state)
     said = "Taken down" if deploy.cause == model.TEARDOWN and state == states.SUCCESS else state_words(state)
@@ -232,6 +233,8 @@ def _now(deploy: Deploy, sight: Sight, findings: Sequence[Finding]) -> str:
     if deploy.final and deploy.finished_at is not None:
         took = duration(deploy.finished_at - deploy.begun_at)
         return f"{said} after {took}{by}"
+    if state == states.CREATED and deploy.protected:
+        return f"Let in, GitHub goes on with it · asked {clock_time(deploy.asked_at)}{by}"
     if state == states.CREATED and deploy.ours and sight.now - (deploy.created_at or deploy.asked_at) >= states.UNHEARD:
         return (
             f":warning: No deployer has picked it up since {clock_time(deploy.created_at or deploy.asked_at)}. Usually "
@@ -251,6 +254,12 @@ _OURS_TO_EXPLAIN = frozenset({states.REFUSED, states.LOST, states.EXPIRED, state
 def why(deploy: Deploy, state: str) -> str:
     """Why it ended without GitHub's word for it."""
     problem = deploy.problem
+    if deploy.protected and state == states.LOST and (problem is None or problem.code != "TimedOut"):
+        because = cause(problem) if problem else "Something broke on my side."
+        return (
+            f"I could not tell GitHub that it may go. {because} Whoever may can let it in at GitHub. "
+            "A status that still comes will be shown here."
+        )
     if state == states.LOST and (problem is None or problem.code != "TimedOut"):
         stopped = "Something broke on my side, so I stopped."
         if problem is not None:
@@ -281,6 +290,9 @@ def _marks(deploy: Deploy, links: Links, sight: Sight, findings: Sequence[Findin
     if deploy.cause in _CAUSES:
         pull = f" · {links.pull(deploy.repository, deploy.pull)}" if deploy.pull else ""
         marks.append(_CAUSES[deploy.cause].format(of=deploy.of, ref=code(deploy.ref), pull=pull))
+    if deploy.protected:
+        carries = f" and carries out #{deploy.of}" if deploy.of is not None else ""
+        marks.append(f":construction: A workflow of GitHub Actions, which asks before it goes there{carries}")
     if deploy.due_at is not None and not deploy.scheduled:
         marks.append(f":alarm_clock: Scheduled for {clock_time(deploy.due_at)}{_late(deploy, deploy.due_at)}")
     if deploy.undone_by is not None:
@@ -341,6 +353,8 @@ def _buttons(deploy: Deploy, sight: Sight, findings: Sequence[Finding]) -> list[
     number = str(deploy.number)
     if deploy.state == states.HELD:
         buttons += _ways_on(deploy, number, findings)
+    if deploy.protected and deploy.state not in (states.HELD, states.ASKED):
+        return buttons  # what becomes of it is GitHub's from here on
     if not deploy.final:
         sure = f"Take back #{number}? Whoever deploys is told to stop." if deploy.state != states.HELD else ""
         style = "danger" if sure else ""

@@ -308,6 +308,8 @@ def _approvals(finding: Finding) -> str:
     facts = finding.facts
     if finding.code == "none":
         return ""
+    if finding.code == "before":
+        return f"Approvals: those of #{facts['number']}, which it carries out"
     if finding.code == "rejected":
         return ended(finding).rstrip(".")
     given = [person(*item) for item in facts["given"]]

@@ -178,6 +178,7 @@ def _step(step: Step, vote: Vote | None) -> str:
         "merged": f"GitHub merged the default branch: {code(step.actor)}",
         "overridden": f"{person(step.actor)} went through a freeze",
         "forced": f"{person(step.actor)} forced it",
+        "bypassed": "GitHub went on without my word",
         "asked": "took over the card of its preview",
         "kept": "stays, since the pull request is wanted again",
         "gone": "its deployment was marked inactive",

@@ -42,6 +42,14 @@ def line(deploy: Deploy, step: Step, room_id: str, printed: str = "") -> Message
     if step.state == "not_stopped":
         text = ":warning: GitHub did not let me mark the deployment inactive, so whoever deploys may not know."
         return Message(plain(text), [section(text)])
+    if step.state == "not_answered":
+        text = (
+            ":warning: GitHub could not be told that it may not go, so its run may still wait there or go on: "
+            "look at it at GitHub."
+        )
+        return Message(plain(text), [section(text)])
+    if step.late and deploy.protected and deploy.state in _TURNED_AWAY and step.state in _AS_SAID:
+        return None  # what GitHub makes of our no
     if step.kind in ("asked", "kept", "gone"):
         text = _of_preview(deploy, step)
         return Message(plain(text), [section(text)])
@@ -86,7 +94,10 @@ _SAID_BY = {
     "rejected": ":no_entry: {by} rejected it{reason}",
     "overridden": ":rotating_light: {by} deploys through the freeze{reason}",
     "forced": ":fast_forward: {by} forced it: checks and order are skipped",
+    "bypassed": ":rotating_light: GitHub goes on with it without my word: somebody there let it in",
 }
+_TURNED_AWAY = frozenset({states.REFUSED, states.EXPIRED, states.CANCELLED})
+_AS_SAID = frozenset({states.FAILURE, states.ERROR, states.INACTIVE})
 
 
 def _of_preview(deploy: Deploy, step: Step) -> str:
