@@ -23,7 +23,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("bot.store",),
     ("bot.service", "bot.reader"),
     ("bot.slack", "bot.github", "bot.providers"),
-    ("bot.worker", "bot.runner", "bot.reporter", "bot.scheduler", "bot.app", "bot.server", "bot.check"),
+    ("bot.worker", "bot.runner", "bot.reporter", "bot.scheduler", "bot.app", "bot.server", "bot.check", "bot.upkeep"),
     ("bot.playground",),
     ("bot.__main__",),
 ]
@@ -140,7 +140,16 @@ def test_production_does_not_know_the_simulators() -> None:
         ("alembic", ("bot.store.migrations",)),
         (
             "sqlalchemy",
-            ("bot.store", "bot.service", "bot.worker", "bot.runner", "bot.reporter", "bot.check", "bot.slack.outbox"),
+            (
+                "bot.store",
+                "bot.service",
+                "bot.worker",
+                "bot.runner",
+                "bot.reporter",
+                "bot.check",
+                "bot.upkeep",
+                "bot.slack.outbox",
+            ),
         ),
         ("prometheus_client", ("bot.metrics",)),
         ("uvicorn", ("bot.server",)),
