@@ -46,7 +46,7 @@ def content(url: str) -> dict[str, list[Any]]:
     return found
 
 
-def test_every_row_arrives_and_the_bot_goes_on(make_world: Callable[..., World], upkeep: Upkeep, empty: str) -> None:
+def test_every_row_arrives_and_the_bot_goes_on(empty: str, make_world: Callable[..., World], upkeep: Upkeep) -> None:
     world = make_world()
     world.say("U0ANA", "/deploy web/topic to production because the fix is *urgent*")
     world.report("in_progress")
