@@ -45,9 +45,10 @@ class Bounded(HttpToolsProtocol):
     past CONNECTIONS 503; each is then closed. What a body may be, each door says.
     """
 
-    _since: float | None = None  # since when a request is waited for or under way; None: it is all here
-    _head = 0  # bytes of it, at least, while its head is not complete
+    _since: float | None = None  # since when a request is waited for or coming in; None: it is all here
+    _head = 0  # bytes of it, without those that came along with its first one, while its head is not complete
     _in_head = True
+    _begins = False  # whether it began with what is being read now
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own way
         super().connection_made(transport)
@@ -56,15 +57,18 @@ class Bounded(HttpToolsProtocol):
             self._refuse(503, "too many connections at once; come again in a while")
 
     def data_received(self, data: bytes) -> None:
+        self._begins = False
         super().data_received(data)
-        if self._in_head:
+        if self._in_head and not self._begins:
             self._head += len(data)
             if self._head > HEAD:
                 self._refuse(431, "the head of the request is too large")
+        elif self._since is None and self.timeout_keep_alive_task is None and self.cycle.response_complete:
+            self._since = self.loop.time()  # blank lines, which stop uvicorn from waiting for an end
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._in_head, self._head = True, 0
+        self._in_head, self._head, self._begins = True, 0, True
         if self._since is None:
             self._since = self.loop.time()
 
@@ -75,7 +79,6 @@ class Bounded(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         super().on_message_complete()
         self._since = None
-        self._in_head, self._head = True, 0
 
     def hurry(self) -> None:
         """Ends the connection when its request has been coming in for too long. Is called once a second."""
@@ -86,7 +89,7 @@ class Bounded(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         cycle = self.cycle
-        if cycle is None or (cycle.response_complete if self._in_head else not cycle.response_started):
+        if cycle is None or (cycle.response_complete if self._in_head else not cycle.response_started):  # no other's
             body = words.encode()
             self.transport.write(
                 STATUS_LINE[status]

@@ -111,10 +111,19 @@ def test_one_that_asks_in_time_is_answered_and_may_ask_again(connect: Callable[[
     for _ in range(3):
         connection.sendall(b"GET /healthz HTTP/1.1\r\nhost: bot\r\n\r\n")
         assert connection.recv(1000).startswith(b"HTTP/1.1 200 ")
-        threading.Event().wait(0.1)
+        threading.Event().wait(0.15)
 
 
-@pytest.mark.parametrize("header", [b"x: " + b"y" * 70_000, b"x: y\r\n" * 20_000])
+@pytest.mark.usefixtures("impatient")
+def test_blank_lines_keep_no_connection(connect: Callable[[], socket.socket]) -> None:
+    connection = connect()
+    connection.sendall(b"GET /healthz HTTP/1.1\r\nhost: bot\r\n\r\n")
+    assert connection.recv(1000).startswith(b"HTTP/1.1 200 ")
+    connection.sendall(b"\r\n")
+    assert all_of(connection) == b""
+
+
+@pytest.mark.parametrize("header", [b"x: " + b"y" * 2_000_000, b"x: y\r\n" * 300_000])
 def test_a_head_without_end_is_not_listened_to(connect: Callable[[], socket.socket], header: bytes) -> None:
     connection = connect()
     with contextlib.suppress(ConnectionError):
