@@ -44,7 +44,7 @@ def test_a_forged_push_deploys_nothing_but_what_is_at_github(make_world: Callabl
     assert deliver_altered(world, told, lambda payload: payload.update(after=evil)) == [202]
     world.deliver()
     world.advance(minutes=1)
-    assert {made["sha"] for made in world.github.deployments("acme/web")} <= {sha}
+    assert [made["sha"] for made in world.github.deployments("acme/web")] == [sha]
     assert evil not in str(writes(world))
 
 
@@ -81,8 +81,7 @@ def test_a_guest_meets_every_gate(make_world: Callable[..., World]) -> None:
     world.slack.add_person("U0GUEST", "guest")
     world.slack.add_room("C0GST", "guests", members=["U0GUEST", "U0ANA"])
     for text in ("web to production", "web! to production", "lock web in production", "rollback web in production"):
-        answer = ask(world, f"/deploy {text}", "U0GUEST")
-        assert answer.startswith((":no_entry:", ":mag:", "Nothing")), (text, answer)
+        assert ask(world, f"/deploy {text}", "U0GUEST").startswith(":no_entry:"), text
     assert ask(world, "/deploy web to production", "U0GUEST", "C0GST").startswith(":no_entry:")
     world.say("U0BEN", "/deploy web/topic to production")
     for text in ("approve 1", "reject 1", "cancel 1"):
@@ -101,6 +100,7 @@ def test_what_happens_in_a_fork_moves_nothing(make_world: Callable[..., World]) 
     world.github.report("mallory/web", number, "success")
     world.deliver()
     world.advance(minutes=1)
+    assert [told.event for told in world.github.deliveries] == ["ping", "push", "deployment", "deployment_status"]
     assert world.github.deployments("acme/web") == []
     assert cards(world) == []
     assert world.room("C0OPS") == ""
