@@ -1,4 +1,4 @@
-"""The command line: `python -m bot serve | check | demo`."""
+"""The command line: `python -m bot serve | check | demo | jobs | backup | migrate-to`."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     demo = commands.add_parser("demo", help="play with the bot between a simulated Slack and GitHub; needs nothing")
     demo.add_argument("--port", type=int, default=7070, help="where the page is served; a taken one is stepped over")
     demo.add_argument("--tour", action="store_true", help="play one deploy in the terminal and exit")
+    _add_upkeep(commands)
     given = parser.parse_args(arguments)
     if given.command == "demo":
         from bot.playground import demo as playground
@@ -33,7 +34,27 @@ def main(arguments: list[str] | None = None) -> int:
 
         print(json.dumps(Config.model_json_schema(), indent=2))
         return 0
+    if given.command not in ("serve", "check"):
+        from bot import upkeep
+
+        return upkeep.run(given)
     return _with_settings(given.command)
+
+
+def _add_upkeep(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    jobs = commands.add_parser("jobs", help="look at what died, and try it again")
+    actions = jobs.add_subparsers(dest="action", required=True)
+    listed = actions.add_parser("list", help="the dead letters, one a line")
+    listed.add_argument("--all", action="store_true", help="what waits and what is under way, too")
+    actions.add_parser("show", help="one job with what it holds, secrets hidden").add_argument("id", metavar="ID")
+    retry = actions.add_parser("retry", help="make a dead letter ready again; a running bot takes it up at once")
+    which = retry.add_mutually_exclusive_group(required=True)
+    which.add_argument("id", nargs="?", metavar="ID")
+    which.add_argument("--all", action="store_true", help="every dead letter")
+    backup = commands.add_parser("backup", help="copy a SQLite database to a new file, also while the bot runs")
+    backup.add_argument("file", metavar="FILE")
+    move = commands.add_parser("migrate-to", help="copy a SQLite database into an empty PostgreSQL")
+    move.add_argument("url", metavar="URL", help="postgresql://user@host/name; PGPASSWORD may hold the password")
 
 
 def _with_settings(command: str) -> int:

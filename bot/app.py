@@ -62,10 +62,11 @@ from bot.slack.outbox import Outbox
 from bot.slack.reviews import Reviews
 from bot.slack.said import Said
 from bot.slack.views.text import Links
-from bot.store import jobs, logs, runs
+from bot.store import jobs, logs, retention, runs
 from bot.store.engine import Store
 from bot.store.intake import Intake
 from bot.store.jobs import Job
+from bot.store.retention import Pruner
 from bot.web import App, Gone, Receive, Scope, Send, answer
 from bot.worker import Handler, Workers
 
@@ -112,7 +113,16 @@ class Bot:
         self._outbox = Outbox(store, self.slack, links, self.clock, self.service.onward)
         self._reviews = Reviews(store, self.slack, links)
         self._intake = Intake(store, self.clock)
-        self.workers = Workers(store, self.clock, self.metrics, self._handlers(), self._apologise, self._intake.pressed)
+        self.workers = Workers(
+            store,
+            self.clock,
+            self.metrics,
+            self._handlers(),
+            self._apologise,
+            self._intake.pressed,
+            self.service.died,
+        )
+        self._pruner = Pruner()
         self._scheduler = Scheduler(store.bell.ring, self._sweep)
         bot_token = settings.slack_bot_token.get_secret_value()
         form = self._form
@@ -298,10 +308,22 @@ class Bot:
         with self.store.write() as connection:
             jobs.release_expired(connection, self.clock.now())
             runs.release_expired(connection, self.clock.now())
-        with self.store.write() as connection:
-            jobs.forget(connection, self.clock.now())
-            logs.purge(connection, self.clock.now() - self._configured.config.logs.keep)
         self.service.wind()
+        self._forget()
+
+    def _forget(self) -> None:
+        """Deletes some of what need not be kept any more: little at a time, so that nobody waits for it."""
+        now, keep = self.clock.now(), self._configured.config.retention
+        with self.store.write() as connection:
+            jobs.forget(connection, now - keep.inbox)
+            logs.purge(connection, now - keep.logs)
+        if keep.timeline is None:
+            return
+        with self.store.read() as connection:
+            numbers = self._pruner.next(connection, now - keep.timeline)
+        if numbers:
+            with self.store.write() as connection:
+                retention.prune(connection, numbers)
 
     def _count_state(self, app: str, environment: str, state: str) -> None:
         # Others may report any state on any environment, and each pair of labels is kept for ever.

@@ -16,7 +16,7 @@ from bot.deploys.clock import Clock
 from bot.providers.told import LARGEST, NotAReport, read_told
 from bot.store import runs
 from bot.store.engine import Store
-from bot.web import Answer, Headers, Receive, Scope, Send, TooLarge, answer, headers_of, read_body
+from bot.web import Answer, Busy, Headers, Receive, Room, Scope, Send, TooLarge, answer, headers_of, read_body
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -26,6 +26,7 @@ TOKEN = re.compile(rb"[Bb]earer ([!-~]{1,200})")
 OFTEN = 60  # reports on one run a minute; only the newest counts, so more tell nothing
 IN_ALL = 3000  # requests a minute, whatever they are: each may cost a look into the database
 AT_ONCE = 4  # of those looks
+HELD = 4 * 1024 * 1024  # bytes of bodies that are not all here
 
 UNPROVEN = (401, "the token in Authorization is missing or not that of this deployment")
 
@@ -40,6 +41,7 @@ class Callbacks:
         self._heard = heard
         self._count = count
         self._looks = asyncio.Semaphore(AT_ONCE)
+        self._room = Room(HELD)
         self._minute = 0
         self._asked: dict[str, int] = {}
 
@@ -70,7 +72,9 @@ class Callbacks:
         if self._too_often(str(number), OFTEN):  # of those alone who proved who they are
             return 429, f"too often; {OFTEN} reports a minute are taken"
         try:
-            told = read_told(await read_body(receive, headers, LARGEST))
+            told = read_told(await read_body(receive, headers, LARGEST, self._room))
+        except Busy:
+            return 503, "too much at once; come again in a while"
         except TooLarge:
             return 413, f"more than {LARGEST} bytes"
         except NotAReport as wrong:

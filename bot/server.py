@@ -32,11 +32,75 @@ from bot.web import Answer, Headers
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 TURN = 0.001  # seconds that a thread computes before another gets its turn
+RECEIVE = 15.0  # seconds for a request to come in; Slack gives up after 3 and GitHub after 10
+HEAD = 64 * 1024  # bytes of a request's head; Slack's and GitHub's are 2 KB
+CONNECTIONS = 512  # at once; each is a file, and a process may have 1024 where nobody raised that
 GRACE = 2  # seconds for requests under way at the end; each is one insert
 
 
-class Protocol(HttpToolsProtocol):
-    """Uvicorn's own, with a short way for webhooks, which come in thousands: no task, no messages, one write.
+class Bounded(HttpToolsProtocol):
+    """Uvicorn's own, with an end to what somebody can make it hold who has proved nothing yet.
+
+    A request that is not all here within RECEIVE is answered 408, a head of more than HEAD bytes 431, and a connection
+    past CONNECTIONS 503; each is then closed. What a body may be, each door says.
+    """
+
+    _since: float | None = None  # since when a request is waited for or coming in; None: it is all here
+    _head = 0  # bytes of it, without those that came along with its first one, while its head is not complete
+    _in_head = True
+    _begins = False  # whether it began with what is being read now
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own way
+        super().connection_made(transport)
+        self._since = self.loop.time()
+        if len(self.connections) > CONNECTIONS:
+            self._refuse(503, "too many connections at once; come again in a while")
+
+    def data_received(self, data: bytes) -> None:
+        self._begins = False
+        super().data_received(data)
+        if self._in_head and not self._begins:
+            self._head += len(data)
+            if self._head > HEAD:
+                self._refuse(431, "the head of the request is too large")
+        elif self._since is None and self.timeout_keep_alive_task is None and self.cycle.response_complete:
+            self._since = self.loop.time()  # blank lines, which stop uvicorn from waiting for an end
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_head, self._head, self._begins = True, 0, True
+        if self._since is None:
+            self._since = self.loop.time()
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._since = None
+
+    def hurry(self) -> None:
+        """Ends the connection when its request has been coming in for too long. Is called once a second."""
+        if self._since is not None and self.loop.time() - self._since > RECEIVE:
+            self._refuse(408, "the request did not come in time")
+
+    def _refuse(self, status: int, words: str) -> None:
+        if self.transport.is_closing():
+            return
+        cycle = self.cycle
+        if cycle is None or (cycle.response_complete if self._in_head else not cycle.response_started):  # no other's
+            body = words.encode()
+            self.transport.write(
+                STATUS_LINE[status]
+                + b"content-length: %d\r\ncontent-type: text/plain; charset=utf-8\r\nconnection: close\r\n\r\n%s"
+                % (len(body), body)
+            )
+        self.transport.close()
+
+
+class Protocol(Bounded):
+    """The same with a short way for webhooks, which come in thousands: no task, no messages, one write.
 
     It is for the plain ones only. A POST without a length or with a large body, one of HTTP/1.0, one that asks
     before it sends or does not wait for its turn goes the way of ASGI, as all the rest does.
@@ -104,7 +168,17 @@ class Protocol(HttpToolsProtocol):
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn, ending with 0 when it is told to stop: its own way is to die of the signal once it is done."""
+    """Uvicorn, ending with 0 when it is told to stop: its own way is to die of the signal once it is done.
+
+    Once a second it looks for requests that come in too slowly.
+    """
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % 10 == 0:
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, Bounded):
+                    connection.hurry()
+        return await super().on_tick(counter)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -51,12 +51,23 @@ def _database_url(value: str) -> str:
     return value
 
 
+DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
+
+
 class _Place(BaseSettings):
     """Where the config is: known even when nothing else of the environment can be used."""
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True, str_strip_whitespace=True)
 
     shipbot_config: Path = Path("shipbot.yml")
+
+
+class _Database(BaseSettings):
+    """Where the rows are: all that looking after them takes."""
+
+    model_config = _Place.model_config
+
+    database_url: DatabaseUrl = "sqlite:///shipbot.db"
 
 
 class Settings(_Place):
@@ -71,7 +82,7 @@ class Settings(_Place):
     github_app_private_key: SecretStr | None = Field(None, description="the PEM itself or a path to it")
     github_api_url: Annotated[str, AfterValidator(_http_url), AfterValidator(_without_slash)] = "https://api.github.com"
     github_webhook_secret: SecretStr
-    database_url: Annotated[str, AfterValidator(_database_url)] = "sqlite:///shipbot.db"
+    database_url: DatabaseUrl = "sqlite:///shipbot.db"
     host: str = "0.0.0.0"  # noqa: S104 - a service in a container is reached from outside it
     port: int = Field(3000, ge=0, le=65535)
     public_url: Annotated[str, AfterValidator(_http_url), AfterValidator(_without_slash)] | None = None
@@ -142,6 +153,23 @@ def read_settings() -> Settings:
     except ValidationError as error:
         message = "\n".join(item["msg"].removeprefix("Value error, ") for item in error.errors())
         raise SettingsError(message) from None
+
+
+def database_url() -> str:
+    """DATABASE_URL alone; raises SettingsError."""
+    try:
+        return _Database().database_url
+    except ValidationError as error:
+        raise SettingsError(f"DATABASE_URL: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
+
+
+def known_secrets() -> list[str]:
+    """The secrets that the environment holds, also where it is not whole."""
+    try:
+        return read_settings().secrets()
+    except SettingsError:
+        named = (name.upper() for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation))
+        return list(variables(named).values())
 
 
 def _pem(value: str) -> str:

@@ -17,6 +17,26 @@ class TooLarge(Exception):
     """The body is larger than what is taken here."""
 
 
+class Busy(Exception):
+    """So many large bodies are coming in that there is no room for this one now."""
+
+
+class Room:
+    """How many bytes of bodies a door holds at once, of senders who have proved nothing yet."""
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+
+    def take(self, size: int) -> None:
+        """Raises Busy where there is not so much left, and then nothing was taken."""
+        if size > self._left:
+            raise Busy
+        self._left -= size
+
+    def give(self, size: int) -> None:
+        self._left += size
+
+
 class Gone(Exception):
     """Whoever sent the request hung up before it was all here."""
 
@@ -26,22 +46,32 @@ def headers_of(scope: Scope) -> Headers:
     return dict(scope["headers"])
 
 
-async def read_body(receive: Receive, headers: Headers, largest: int) -> bytes:
-    """The whole body; raises TooLarge as soon as it is known to be more than `largest` bytes, or Gone."""
+async def read_body(receive: Receive, headers: Headers, largest: int, room: Room) -> bytes:
+    """The whole body; raises TooLarge as soon as it is known to be more than `largest` bytes, Busy, or Gone.
+
+    What is here of it stands in `room` until all of it is.
+    """
     length = headers.get(b"content-length", b"")
     if length.isdigit() and int(length) > largest:
         raise TooLarge
     message = await receive()
     body: bytes = message.get("body", b"")
     if message.get("more_body"):
-        parts = [body]
-        size = len(body)
-        while message.get("more_body"):
-            message = await receive()
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
-            if size > largest:
-                raise TooLarge
+        parts: list[bytes] = []
+        size = 0
+        try:
+            while True:
+                part = message.get("body", b"")
+                if size + len(part) > largest:
+                    raise TooLarge
+                room.take(len(part))
+                size += len(part)
+                parts.append(part)
+                if not message.get("more_body"):
+                    break
+                message = await receive()
+        finally:
+            room.give(size)
         body = b"".join(parts)
     if message["type"] == "http.disconnect":
         raise Gone

@@ -21,6 +21,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 Handler = Callable[[Job], None]
 Apology = Callable[[Job, str], None]
+Word = Callable[[sa.Connection, Job, str], None]
 
 FAILURES = 5  # of a job that breaks something of ours; what is merely not possible yet is tried without end
 LONGEST_GIVING_WAY = 1.0  # seconds before each job: in a storm without end the work still gets done
@@ -37,7 +38,7 @@ class Workers:
     """Does jobs. `handlers` by kind; `apologise` is told of a job that died, with a reference to its log line.
 
     While `pressed` says so, workers hold back a little: what comes in must be acknowledged within seconds,
-    and what is to be done can wait that long.
+    and what is to be done can wait that long. `leave_word` is told of the death too, inside its transaction.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Workers:
         handlers: Mapping[str, Handler],
         apologise: Apology,
         pressed: Callable[[], bool] = lambda: False,
+        leave_word: Word = lambda connection, job, reference: None,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -55,6 +57,7 @@ class Workers:
         self._handlers = handlers
         self._apologise = apologise
         self._pressed = pressed
+        self._leave_word = leave_word
         self._threads: list[threading.Thread] = []
         self._at_work: dict[int, Job] = {}
         self._stopping = threading.Event()
@@ -175,7 +178,8 @@ class Workers:
         reference = f"J{job.id}"
         log.exception("dead", failures=failures, reference=reference)
         with self._store.write() as connection:
-            jobs.bury(connection, job, now, note)
+            if jobs.bury(connection, job, now, note):
+                self._leave_word(connection, job, reference)
         try:
             self._apologise(job, reference)
         except Exception:

@@ -22,7 +22,7 @@ from bot.check.slack import look_at_slack
 from bot.deploys.clock import SystemClock
 from bot.deploys.config import Config
 from bot.settings import Settings
-from bot.store import records
+from bot.store import dead, records
 from bot.store.engine import Store
 from bot.store.migrations import HEAD, HERE, current
 
@@ -86,6 +86,8 @@ def _database(report: Report, settings: Settings) -> dict[str, datetime]:
         later = "" if version == HEAD else f"; `serve` brings it to {HEAD}"
         report.ok(f"database: {shown} answers, at version {version}{later}")
         with store.read() as connection:
+            if version == HEAD:
+                _dead(report, dead.kinds(connection))
             return {
                 name.removeprefix("ping:").casefold(): at
                 for name, (_, at) in records.facts_like(connection, "ping:").items()
@@ -96,3 +98,14 @@ def _database(report: Report, settings: Settings) -> dict[str, datetime]:
         return {}
     finally:
         store.close()
+
+
+def _dead(report: Report, kinds: dict[str, int]) -> None:
+    number = sum(kinds.values())
+    if number:
+        listed = ", ".join(f"{kind}: {of_it}" for kind, of_it in kinds.items())
+        letters = "job has died" if number == 1 else "jobs have died"
+        report.warn(
+            f"database: {number} {letters} ({listed}): `python -m bot jobs list` says what of, and once that is mended "
+            "`python -m bot jobs retry --all` tries again"
+        )

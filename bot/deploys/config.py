@@ -378,10 +378,31 @@ class Reminders(_Strict):
     days: Literal["working", "all"] = Field("working", description="`working`: Monday to Friday, where the owner is")
 
 
-class Logs(_Strict):
-    """What becomes of the output of providers."""
+def _at_least(text: str, why: str) -> AfterValidator:
+    least = parse_duration(text)
 
-    keep: Duration = _lasting("30d", "after which the output of a deploy is deleted")
+    def long_enough(value: timedelta | None) -> timedelta | None:
+        if value is not None and value < least:
+            raise ValueError(f"must be {text} or more: {why}")
+        return value
+
+    return AfterValidator(long_enough)
+
+
+def _age(value: Any) -> Any:
+    return value if value is None or isinstance(value, timedelta) else parse_duration(str(value), years=20)
+
+
+class Retention(_Strict):
+    """How long what is over is kept."""
+
+    inbox: Annotated[Duration, _at_least("3d", "for so long GitHub delivers again, which must be known")] = _lasting(
+        "7d", "what was received, sent and timed, after it was done; what died is kept"
+    )
+    logs: Duration = _lasting("30d", "the output of providers")
+    timeline: Annotated[Duration | None, BeforeValidator(_age), _at_least("30d", "cards and `history #N` show it")] = (
+        Field(None, description="the story, votes and cards of deploys that have ended; none: for ever")
+    )
 
 
 class Config(_Strict):
@@ -393,7 +414,7 @@ class Config(_Strict):
     freezes: tuple[Freeze, ...] = Field((), description="when nothing is deployed anywhere")
     lock_reminders: Reminders = Reminders()
     schedules: tuple[Schedule, ...] = Field((), description="what is deployed again and again, at some times")
-    logs: Logs = Logs()
+    retention: Retention = Retention()
     apps: dict[Name, App] = Field(min_length=1)
 
     def app(self, name: str) -> tuple[str, App]:

@@ -119,6 +119,10 @@ class GitHub(Protocol):
         """
         ...
 
+    def deployment(self, repository: str, deployment_id: int) -> Deployment | None:
+        """What GitHub says that a deployment is; None when there is none of that id."""
+        ...
+
     def statuses(self, repository: str, deployment_id: int) -> list[Status]:
         """The newest hundred statuses of a deployment, newest first."""
         ...

@@ -35,17 +35,17 @@ class Wall:
     clock: time | None
 
 
-def parse_duration(text: str) -> timedelta:
+def parse_duration(text: str, *, years: int = 1) -> timedelta:
     """`90s`, `30m` (or `30min`), `4h`, `2d`, `1w`, and several in one word: `1h30m`.
 
-    Raises ValueError for what is none, for nothing at all, and for more than a year.
+    Raises ValueError for what is none, for nothing at all, and for more than a year, or than so many.
     """
     parts = list(_PART.finditer(text))
     if not parts or "".join(part.group() for part in parts) != text:
         raise ValueError(f"“{text}” is no length of time; write it like 30m, 4h or 1h30m")
     seconds = sum(int(part[1]) * _SECONDS[part[2].lower()] for part in parts)
-    if not 0 < seconds <= LONGEST.total_seconds():
-        raise ValueError(f"“{text}” is not between a second and a year")
+    if not 0 < seconds <= years * LONGEST.total_seconds():
+        raise ValueError(f"“{text}” is not between a second and {'a year' if years == 1 else f'{years} years'}")
     return timedelta(seconds=seconds)
 
 

@@ -188,6 +188,11 @@ class GitHubClient(Protection, Hooks):
                 raise RepositoryMoved(repository)  # PyGithub takes a 307 for an answer
             return int(made["id"])
 
+    def deployment(self, repository: str, deployment_id: int) -> Deployment | None:
+        with self._asking(repository, "Deployments: read") as found:
+            raw = told_or_none(found, f"deployments/{deployment_id}")
+            return None if raw is None else parse_deployment(repository, raw)
+
     def statuses(self, repository: str, deployment_id: int) -> list[Status]:
         with self._asking(repository, "Deployments: read") as found:
             return list(readable(parse_status, _page(found, f"deployments/{deployment_id}/statuses", PAGE)))

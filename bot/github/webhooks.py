@@ -17,12 +17,13 @@ import structlog
 from bot.github.payloads import EVENTS, Malformed, essence
 from bot.store.intake import Full, Intake
 from bot.store.jobs import FIRST, NewJob
-from bot.web import Answer, Headers, Receive, Scope, Send, TooLarge, answer, headers_of, read_body
+from bot.web import Answer, Busy, Headers, Receive, Room, Scope, Send, TooLarge, answer, headers_of, read_body
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 PATH = "/github/webhooks"
 LARGEST = 25 * 1024 * 1024  # GitHub sends no webhook that is larger
+HELD = 4 * LARGEST  # of all that come in at once and are not whole yet
 KIND = "github."  # + the event's name
 
 
@@ -35,6 +36,7 @@ class Webhooks:
     def __init__(self, secret: str, intake: Intake, count: Callable[[str], None]) -> None:
         self._key = secret.encode()
         self._intake = intake
+        self._room = Room(HELD)
         self.count = count
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -52,9 +54,11 @@ class Webhooks:
             return 405, "POST webhooks here"
         headers = headers_of(scope)
         try:
-            body = await read_body(receive, headers, LARGEST)
+            body = await read_body(receive, headers, LARGEST, self._room)
         except TooLarge:
             return 413, "larger than any webhook of GitHub's"
+        except Busy:
+            return 503, "too much at once; deliver it again in a while"
         return self.take(headers, body)
 
     def take(self, headers: Headers, body: bytes) -> Answer | asyncio.Future[None]:

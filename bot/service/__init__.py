@@ -7,6 +7,7 @@ done, and every verb may be called twice for the same thing without doing it twi
 from __future__ import annotations
 
 from bot.service.again import Again
+from bot.service.burying import Burying
 from bot.service.linking import Linking
 from bot.service.locking import Locking
 from bot.service.previewing import Previewing
@@ -16,5 +17,5 @@ from bot.service.subscribing import Subscribing
 from bot.service.voting import Voting
 
 
-class Service(Redelivering, Previewing, Again, Voting, Locking, Linking, Remembering, Subscribing):
+class Service(Redelivering, Previewing, Again, Voting, Locking, Linking, Remembering, Subscribing, Burying):
     """What can be done with deploys, one file for each kind of verb."""

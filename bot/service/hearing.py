@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
+import structlog
 
 from bot.deploys import states
 from bot.deploys.config import App
-from bot.deploys.errors import PersonError
+from bot.deploys.errors import PersonError, TryLater
 from bot.deploys.events import (
     ChecksChanged,
     Deployment,
@@ -32,6 +34,9 @@ from bot.service.protecting import Protecting, source_of
 from bot.service.reviewing import Reviewing
 from bot.store import gates, jobs, records
 
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+SOON = timedelta(minutes=1)  # in which GitHub may tell of a deployment that it does not find yet
 PAST_DEPLOYMENTS = 50  # of each repository, read once so that a new bot knows what is live
 
 
@@ -68,9 +73,26 @@ class Hearing(Protecting, Reviewing, Automating, Configuring):
                 self._heard_review(event)
                 return None
             case DeploymentCreated(deployment):
-                return self._take_in(deployment, (), announce=True)
+                told = self._as_github_says(deployment)
+                return self._take_in(told, (), announce=True) if told is not None else None
             case StatusReported(deployment, status):
                 return self._take_in(deployment, (status,), announce=True)
+
+    def _as_github_says(self, told: Deployment) -> Deployment | None:
+        """The deployment by GitHub's own record, where a provider of ours would carry it out; None when there is none.
+
+        A webhook is as good as the secret that signs it, and what is run must not hang on that alone.
+        """
+        name = self.config.apps_for(told.repository, told.environment, str(told.payload.get("name", "")))
+        environment = self.config.apps[name].environments.get(told.environment) if name else None
+        if environment is None or environment.provider is None:
+            return told
+        found = self._github.deployment(told.repository, told.id)
+        if found is None:
+            if abs(self._clock.now() - told.created_at) < SOON:
+                raise TryLater  # it may not be seen everywhere yet
+            log.warning("deployment_unknown_to_github", repository=told.repository, deployment=told.id)
+        return found
 
     def read_past(self, repository: str) -> None:
         """Reads what was deployed before this bot came, once for each repository, without telling rooms.

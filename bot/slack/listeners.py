@@ -25,11 +25,12 @@ from bot.slack.requests import Click, Command, Event, Opened, Said, Submission, 
 from bot.slack.said import said_by_event
 from bot.store.intake import Full, Intake
 from bot.store.jobs import FIRST, NewJob
-from bot.web import Answer, Receive, Scope, Send, TooLarge, answer, headers_of, read_body
+from bot.web import Answer, Busy, Receive, Room, Scope, Send, TooLarge, answer, headers_of, read_body
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 LARGEST = 1024 * 1024  # bytes; Slack's requests are a few kilobytes
+HELD = 32 * LARGEST  # of all that come in at once and are not whole yet
 COMMAND, EVENT, CLICK, VIEW = "slack.command", "slack.event", "slack.click", "slack.view"
 RECONNECT = 5  # seconds before a Socket Mode connection that could not be made is tried again
 
@@ -195,6 +196,7 @@ class SlackEvents:
         self._app = app
         self._verifier = SignatureVerifier(signing_secret)
         self._count = count
+        self._room = Room(HELD)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         status, words = await self._take(scope, receive)
@@ -208,9 +210,11 @@ class SlackEvents:
             return (200, "") if b"ssl_check=1" in scope["query_string"] else (405, "POST Slack's requests here")
         headers = headers_of(scope)
         try:
-            body = await read_body(receive, headers, LARGEST)
+            body = await read_body(receive, headers, LARGEST, self._room)
         except TooLarge:
             return 413, "larger than any request of Slack's"
+        except Busy:
+            return 503, "too much at once"
         if not self._signed(body, headers):
             if b"ssl_check=1" in body.split(b"&"):
                 return 200, ""

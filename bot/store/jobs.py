@@ -18,7 +18,6 @@ from bot.store.schema import Moment, jobs
 
 LEASE = timedelta(minutes=2)  # renewed while a handler is at work, so that it ends only with the process
 UNSETTLED = timedelta(seconds=10)  # what was sent before a process died may take effect for so long
-KEPT = timedelta(days=7)  # of what is done, so that a delivery that comes again is known; GitHub sends for three
 
 # People wait for the first, rooms watch the second, nobody notices the third.
 FIRST, NORMAL, BACKGROUND = 0, 1, 2
@@ -159,9 +158,12 @@ def finish(connection: sa.Connection, job: Job, now: datetime, note: str | None 
     _settle(connection, job, state="done", finished_at=now, note=note)
 
 
-def bury(connection: sa.Connection, job: Job, now: datetime, note: str) -> None:
-    """The job can't be done: it becomes a dead letter, kept to be looked at and tried again by hand."""
-    _settle(connection, job, state="dead", finished_at=now, note=note)
+def bury(connection: sa.Connection, job: Job, now: datetime, note: str) -> bool:
+    """The job can't be done: it becomes a dead letter, kept to be looked at and tried again by hand.
+
+    False when the claim is held no more: then whoever has it now decides.
+    """
+    return _settle(connection, job, state="dead", finished_at=now, note=note)
 
 
 def put_off(connection: sa.Connection, job: Job, until: datetime, note: str, *, failed: bool = False) -> None:
@@ -198,11 +200,11 @@ def release_all(connection: sa.Connection, now: datetime) -> int:
     return _release(connection, sa.true(), now + UNSETTLED)
 
 
-def forget(connection: sa.Connection, now: datetime, limit: int = 1000) -> int:
-    """Deletes up to `limit` jobs that have been done for longer than KEPT; returns how many."""
+def forget(connection: sa.Connection, before: datetime, limit: int = 1000) -> int:
+    """Deletes up to `limit` jobs that were done before that moment; returns how many. What died is kept."""
     old = (
         sa.select(jobs.c.id)
-        .where(jobs.c.state == sa.literal_column("'done'"), jobs.c.finished_at < now - KEPT)
+        .where(jobs.c.state == sa.literal_column("'done'"), jobs.c.finished_at < before)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
@@ -264,8 +266,9 @@ def _row(job: NewJob, now: datetime) -> dict[str, Any]:
     }
 
 
-def _settle(connection: sa.Connection, job: Job, **values: Any) -> None:
-    connection.execute(_claimed(job).values(claimed_by=None, lease_until=None, **values))
+def _settle(connection: sa.Connection, job: Job, **values: Any) -> bool:
+    settled = connection.execute(_claimed(job).values(claimed_by=None, lease_until=None, **values))
+    return settled.rowcount == 1
 
 
 def _claimed(job: Job) -> sa.Update:

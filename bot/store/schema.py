@@ -34,7 +34,7 @@ metadata = sa.MetaData(
 # 64 bits everywhere; SQLite numbers rows by itself only in a column that is spelt INTEGER.
 Serial = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
-# What is still to be done: inbox, outbox and timers alike. A row that is done stays for a week, so that a
+# What is still to be done: inbox, outbox and timers alike. A row that is done stays for a while, so that a
 # delivery that comes again is known; a dead one stays.
 jobs = sa.Table(
     "jobs",

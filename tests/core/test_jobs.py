@@ -359,7 +359,9 @@ def test_the_person_is_told_with_a_reference(world: World) -> None:
     for _ in range(FAILURES):
         world.advance(minutes=1)
     [(dead, reference)] = [
-        (kind, f"J{id}") for id, kind, state in rows(world.store, "id", "kind", "state") if state == "dead"
+        (kind, f"J{id}")
+        for id, kind, state in rows(world.store, "id", "kind", "state")
+        if state == "dead" and kind.startswith("slack.")
     ]
     assert dead == "slack.command"
     assert (

@@ -1,4 +1,4 @@
-"""Fixtures of the tests of `python -m bot check`."""
+"""Fixtures of the tests of `python -m bot check` and of what looks after a database."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from bot.check import check
 from bot.deploys.config_file import read_config
 from tests.ops.checking import SMALL, Look, hooked
+from tests.ops.upkeep import Upkeep, upkeep_with
 from tests.world import World
 
 
@@ -38,3 +39,9 @@ def small(make_world: Callable[..., World]) -> World:
     world = make_world(config=SMALL)
     hooked(world)
     return world
+
+
+@pytest.fixture
+def upkeep(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Upkeep:
+    """Runs `python -m bot jobs | backup | migrate-to`; returns its exit code, stdout and stderr."""
+    return upkeep_with(monkeypatch, capsys)

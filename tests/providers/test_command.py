@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bot import reporter
-from tests.front.chat import deliver_altered, thread
+from tests.front.chat import thread
 from tests.providers.places import (
     PUBLIC_URL,
     Origin,
@@ -119,9 +119,9 @@ def test_a_branch_may_have_any_name(make_place: Make, tmp_path: Path) -> None:
 
 def test_a_commit_that_is_none_is_not_fetched(make_place: Make, origin: Origin) -> None:
     world = make_place(command(origin))
-    world.github.create_deployment("acme/web", "topic", environment="production")
-    delivery = world.github.pending.pop()
-    deliver_altered(world, delivery, lambda payload: payload["deployment"].update(sha="--upload-pack=touch mark"))
+    number = world.github.create_deployment("acme/web", "topic", environment="production")
+    with world.github.change():  # as no GitHub would have it
+        world.github.repository("acme/web").deployments[number].sha = "--upload-pack=touch mark"
     carry_out(world)
     assert statuses(world)[-1] == ("error", "“--upload-pack=touch mark” is no commit.")
 

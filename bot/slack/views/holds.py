@@ -198,12 +198,31 @@ def _problem(facts: Mapping[str, Any]) -> str:
     return f":no_entry: {explain(problem)}"
 
 
+def _died(facts: Mapping[str, Any]) -> str:
+    number = facts["id"]
+    return (
+        f":coffin: I could not do a job ({code(facts['kind'])}) and have put it aside; my log says why under "
+        f"{code(facts['reference'])}. Where I run, {code(f'python -m bot jobs show {number}')} shows it, and "
+        f"{code(f'python -m bot jobs retry {number}')} lets me try again."
+    )
+
+
+def _many_died(facts: Mapping[str, Any]) -> str:
+    return (
+        f":coffin: {facts['number']} jobs died within an hour, so I tell of each no more. Where I run, "
+        f"{code('python -m bot jobs list')} shows them, and once it is mended {code('python -m bot jobs retry --all')} "
+        "lets me try again."
+    )
+
+
 _TOLD = {
     "lock_stolen": _stolen,
     "lock_released": _released,
     "lock_expired": _expired,
     "lock_reminder": _reminder,
     "linked": _linked,
+    "job_died": _died,
+    "jobs_died": _many_died,
     "problem": _problem,
     **repository_configs.TOLD,
 }
