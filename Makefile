@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := uv==0.13.8
 
-.PHONY: demo test proof lint bench lock clean
+.PHONY: demo test proof lint audit bench lock clean
 
 demo: .venv/run ## the playground: the real bot between a simulated Slack and GitHub
 	$(BIN)/python -m bot demo
@@ -18,6 +18,9 @@ lint: .venv/test ## formatter, linter, type checker
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+audit: ## known holes in what is pinned, secrets in the repository; AUDIT_MUST=1 where it must reach the advisories
+	$(PYTHON) .ci/audit.py
 
 bench: .venv/test ## what docs/benchmarks.md reports
 	$(BIN)/python -m tests.bench
