@@ -31,7 +31,8 @@ SECRETS = {
     "a key of AWS's": r"\bAKIA[0-9A-Z]{16}\b",
     "a key of Heroku's": r"\bHRKU-[A-Za-z0-9_-]{40,}",
     "a private key": r"^[+ ]?(?:[A-Za-z0-9+/]{64})$",  # a line of one; counted below
-    "something like a secret": r"(?i)(?:secret|token|passw(?:or)?d|api_?key)\w*[\"']?\s*[:=]\s*[\"']([A-Za-z0-9+/_=-]{24,})",
+    "something like a secret": r"(?i)(?:secret|token|passw(?:or)?d|api_?key)\w*[\"']?\s*[:=]\s*[\"']"
+    r"([A-Za-z0-9+/_=-]{24,})",
 }
 KEY_LINES = 8  # of a private key one after another; a hash alone is none
 RANDOM = 4.0  # bits a character from which on a text is no word
