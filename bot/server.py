@@ -7,6 +7,7 @@ import contextlib
 import gc
 import logging
 import signal
+import socket
 import sys
 from collections.abc import Iterator
 from types import FrameType
@@ -106,6 +107,12 @@ class Protocol(HttpToolsProtocol):
 class _Server(uvicorn.Server):
     """Uvicorn, ending with 0 when it is told to stop: its own way is to die of the signal once it is done."""
 
+    bot: Bot
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.bot.hang_up()  # else it would wait for those who follow a log
+        await super().shutdown(sockets)
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         def stop(number: int, _frame: FrameType | None) -> None:
@@ -165,6 +172,7 @@ def serve(settings: Settings, config: Config) -> None:
                 timeout_graceful_shutdown=GRACE,
             )
         )
+        server.bot = bot
         server.run()
         if not server.started:
             raise SystemExit(1)
