@@ -63,7 +63,7 @@ SECRET = HEADERS | {"cache-control": "no-store"}
 FOR_EVER = HEADERS | {"cache-control": "public, max-age=31536000, immutable"}
 
 WORDS = {
-    "waiting": "Waiting for its turn",
+    "waiting": "Waiting",
     "running": "Running",
     "stopping": "Stopping",
     states.SUCCESS: "Succeeded",

@@ -2,9 +2,11 @@
 
 import { Screen } from "./screen.js";
 
-const BLOCK = 200; // rows that the browser lays out, or leaves out, together
+const BLOCK = 50; // rows that the browser lays out, or leaves out, together
 const SLICE = 8192; // characters that are worked on between two looks at the time
 const BUDGET = 9; // milliseconds of each frame
+const BEHIND = 65536; // characters that wait, from which on there is more to catch up with than to follow
+const HASTE = 30; // milliseconds of each frame then
 const NEAR = 24; // pixels from the end that still count as the end
 const AGAIN = 5000; // milliseconds after which a refused stream is asked for again
 
@@ -14,6 +16,7 @@ const log = part("log"), jump = part("jump"), root = document.documentElement;
 const screen = new Screen();
 
 let waiting = []; // pieces that are not shown yet
+let behind = 0; // their characters
 let scheduled = false;
 let block = null, rows = 0, open = null;
 let following = true;
@@ -32,37 +35,34 @@ function later() {
 
 function show() {
   scheduled = false;
-  const until = performance.now() + BUDGET;
-  while (waiting.length && performance.now() < until) {
-    const piece = waiting[0];
-    screen.feed(piece.slice(0, SLICE));
-    if (piece.length > SLICE) waiting[0] = piece.slice(SLICE);
-    else waiting.shift();
-  }
-  draw();
-  if (waiting.length) later();
-  else if (over) finish();
-}
-
-function draw() {
+  const until = performance.now() + (behind > BEHIND ? HASTE : BUDGET);
   if (open) open.remove();
   open = null;
-  for (const row of screen.done) append(row);
-  screen.done = [];
+  while (waiting.length && performance.now() < until) {
+    const piece = waiting[0].slice(0, SLICE);
+    if (waiting[0].length > SLICE) waiting[0] = waiting[0].slice(SLICE);
+    else waiting.shift();
+    behind -= piece.length;
+    screen.feed(piece);
+    for (const row of screen.done) append(row);
+    screen.done = [];
+  }
   if (screen.row.length) open = append(screen.row, true);
-  if (following) toEnd();
+  if (waiting.length) later();
+  else if (over) finish();
+  toEnd();
 }
 
 function append(row, unfinished = false) {
   if (!block || block.childElementCount >= BLOCK) {
     block = document.createElement("div");
     block.className = "block";
-    block.style.counterReset = `row ${rows}`;
     block.style.containIntrinsicSize = `auto none auto calc(${BLOCK} * var(--row))`;
     log.append(block);
   }
   const element = document.createElement("div");
-  element.className = row.more ? "row more" : "row";
+  element.className = "row";
+  if (!row.more) element.dataset.row = rows + 1;
   for (const run of row.runs) element.append(run.style ? span(run) : run.text);
   block.append(element);
   if (!unfinished && !row.more) rows += 1;
@@ -80,8 +80,9 @@ function span({ text, style }) {
 
 // The end
 
+// Rows out of sight cost nothing, so a long log is laid out only once it is all there.
 function toEnd() {
-  root.scrollTop = root.scrollHeight;
+  if (following && behind <= BEHIND) root.scrollTop = root.scrollHeight;
 }
 
 function follow(yes) {
@@ -99,9 +100,7 @@ jump.addEventListener("click", () => {
   toEnd();
 });
 // Rows get their true height when they come into sight; who is at the end stays there.
-new ResizeObserver(() => {
-  if (following) toEnd();
-}).observe(document.body);
+new ResizeObserver(toEnd).observe(document.body);
 
 // How it stands
 
@@ -130,8 +129,8 @@ function stands(told) {
 }
 
 function finish() {
-  const end = part("end");
-  end.textContent = rows || open ? `End of the log, ${rows + (open ? 1 : 0)} ${rows + (open ? 1 : 0) === 1 ? "line" : "lines"}` : "Nothing was printed.";
+  const end = part("end"), lines = rows + (open ? 1 : 0);
+  end.textContent = lines ? `End of the log: ${lines === 1 ? "1 line" : `${lines.toLocaleString("en")} lines`}` : "Nothing was printed.";
   end.hidden = false;
 }
 
@@ -152,7 +151,9 @@ function listen() {
   source.addEventListener("state", (event) => stands(JSON.parse(event.data)));
   source.addEventListener("output", (event) => {
     last = Number(event.lastEventId);
-    waiting.push(JSON.parse(event.data));
+    const piece = JSON.parse(event.data);
+    waiting.push(piece);
+    behind += piece.length;
     later();
   });
   source.addEventListener("end", (event) => {
@@ -163,6 +164,7 @@ function listen() {
   });
 }
 
+history.scrollRestoration = "manual";
 follow(true);
 setInterval(tick, 1000);
 listen();
