@@ -21,6 +21,7 @@ from bot.github.client import GitHubClient
 from bot.github.payloads import EVENTS, Malformed, parse_webhook
 from bot.github.webhooks import KIND, PATH, Webhooks
 from bot.metrics import CONTENT_TYPE, Metrics
+from bot.pages.log import PREFIX, LogPages
 from bot.reader import Reader
 from bot.runner import Runner
 from bot.scheduler import Scheduler
@@ -135,6 +136,7 @@ class Bot:
             "/readyz": self._readyz,
             "/metrics": self._metrics,
         }
+        self._logs = LogPages(store, self.clock, links.web)
         self._socket: SocketMode | None = None
         if settings.slack_app_token is not None:
             app_token = settings.slack_app_token.get_secret_value()
@@ -150,19 +152,26 @@ class Bot:
             return
         if scope["type"] != "http":
             return
-        route = self._routes.get(scope["path"])
-        if route is None and scope["path"].startswith(CALLBACKS):
+        path = scope["path"]
+        route = self._routes.get(path)
+        if path.startswith(CALLBACKS):
             route = self._callbacks
+        elif path.startswith(PREFIX):
+            route, path = self._logs, PREFIX  # what follows is a secret
         if route is None:
             await answer(send, 404, "there is nothing here")
             return
         try:
             await route(scope, receive, send)
         except Gone:
-            log.info("hung_up", path=scope["path"])
+            log.info("hung_up", path=path)
         except Exception:  # what could not be stored is not acknowledged: the sender comes again
-            log.exception("not_taken_in", path=scope["path"])
+            log.exception("not_taken_in", path=path)
             await answer(send, 503, "can't be taken in right now")
+
+    def hang_up(self) -> None:
+        """The process is about to stop: ends the streams that would not end by themselves. For the event loop."""
+        self._logs.hang_up()
 
     def start(self) -> None:
         """Sets the workers to work."""

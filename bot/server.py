@@ -7,6 +7,7 @@ import contextlib
 import gc
 import logging
 import signal
+import socket
 import sys
 from collections.abc import Iterator
 from types import FrameType
@@ -180,6 +181,12 @@ class _Server(uvicorn.Server):
                     connection.hurry()
         return await super().on_tick(counter)
 
+    bot: Bot
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.bot.hang_up()  # else it would wait for those who follow a log
+        await super().shutdown(sockets)
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         def stop(number: int, _frame: FrameType | None) -> None:
@@ -239,6 +246,7 @@ def serve(settings: Settings, config: Config) -> None:
                 timeout_graceful_shutdown=GRACE,
             )
         )
+        server.bot = bot
         server.run()
         if not server.started:
             raise SystemExit(1)

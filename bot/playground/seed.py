@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -13,6 +16,8 @@ from bot.playground.github import SimulatedGitHub
 from bot.playground.slack import SimulatedSlack
 
 FIRST_COMMAND = "/deploy web/topic to staging"
+REAL_COMMAND = "/deploy docs/typos"  # which a provider of the bot carries out
+RELEASE = Path(__file__).with_name("release.py")
 OPS, WEB_TEAM, RELEASES = "C0OPS", "C0WEB", "C0REL"
 
 CONFIG: Mapping[str, Any] = {
@@ -87,9 +92,11 @@ PLACES = (
         "Deploys are asked for here, and everyone can follow them.",
         "New here? Put a branch on staging. A card appears; then play the deployer on the GitHub side and report "
         "how it goes, and watch the card follow. Production wants an approval: ask, then speak as ben and approve. "
-        "Or lock staging and ask as somebody else.",
+        "Or lock staging and ask as somebody else. The docs need nobody to play: a program deploys them, and "
+        "Logs on their card shows what it prints while it runs.",
         (
             FIRST_COMMAND,
+            REAL_COMMAND,
             "/deploy web to production",
             "/deploy lock web in staging for 2h because demo day",
             "/deploy where web",
@@ -143,9 +150,17 @@ class Clock:
         self._back = timedelta(days=days, hours=hours, minutes=minutes)
 
 
-def config_yaml() -> str:
-    """The shipbot.yml that fits the seed."""
-    return yaml.safe_dump(dict(CONFIG), sort_keys=False)
+def config_yaml(url: str, pace: float = 1.0) -> str:
+    """The shipbot.yml that fits the seed, for a playground at that address. The docs are released by a program that
+    really runs; `pace` is how long it takes, as a multiple of about ten seconds."""
+    config = copy.deepcopy(dict(CONFIG))
+    site = f"{url}/playground/site/acme/docs/at/production"
+    config["apps"]["docs"]["environments"]["production"]["provider"] = {
+        "type": "command",
+        "run": [sys.executable, "-I", str(RELEASE), site, str(pace)],
+        "checkout": False,
+    }
+    return yaml.safe_dump(config, sort_keys=False)
 
 
 def seed(github: SimulatedGitHub, slack: SimulatedSlack, clock: Clock) -> None:

@@ -44,12 +44,14 @@ class Stage:
     """A seeded playground with the bot running in it.
 
     `port` 0 takes any free port; another one is stepped over while it is taken. `bot` is the command that
-    starts the bot. As a context manager it is up inside the `with`; leaving stops the bot (SIGTERM) and the
-    servers and removes every file. Raises `BotFailed`, `OSError` when no port is free, and `Stopped` when
-    `stop` was set meanwhile.
+    starts the bot; `pace` is that of `config_yaml`. As a context manager it is up inside the `with`; leaving
+    stops the bot (SIGTERM) and the servers and removes every file. Raises `BotFailed`, `OSError` when no port
+    is free, and `Stopped` when `stop` was set meanwhile.
     """
 
-    def __init__(self, *, port: int = 0, bot: Sequence[str] = BOT, stop: threading.Event | None = None) -> None:
+    def __init__(
+        self, *, port: int = 0, bot: Sequence[str] = BOT, stop: threading.Event | None = None, pace: float = 1.0
+    ) -> None:
         self.clock = Clock()
         self.signing_secret = secrets.token_hex(16)
         self.github = SimulatedGitHub(now=self.clock)
@@ -58,6 +60,7 @@ class Stage:
         self.stop = stop or threading.Event()
         self.url = ""
         self._port = port
+        self._pace = pace
         self._command = list(bot)
         self._directory: tempfile.TemporaryDirectory[str] | None = None
         self._served: Served | None = None
@@ -94,7 +97,7 @@ class Stage:
     def _start_bot(self, port: int, webhook_secret: str) -> None:
         assert self._directory is not None
         home = Path(self._directory.name)
-        (home / "shipbot.yml").write_text(config_yaml(), encoding="utf-8")
+        (home / "shipbot.yml").write_text(config_yaml(self.url, self._pace), encoding="utf-8")
         environment = bot_environment(
             {
                 "SLACK_BOT_TOKEN": self.slack.bot_token,
@@ -107,6 +110,7 @@ class Stage:
                 "SHIPBOT_CONFIG": str(home / "shipbot.yml"),
                 "HOST": HOST,
                 "PORT": str(port),
+                "PUBLIC_URL": f"http://{HOST}:{port}",
                 "LOG_LEVEL": "warning",
             }
         )

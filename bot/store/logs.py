@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
 
-from bot.store.schema import log_chunks, logs
+from bot.store.schema import log_chunks, logs, runs
 
 LONGEST_LINE = 400  # characters of it in a tail
 
@@ -77,6 +78,16 @@ def read(connection: sa.Connection, log_id: str, after: int = 0, limit: int = 10
         .limit(limit)
     )
     return [Chunk(*row) for row in connection.execute(query)]
+
+
+def marks(connection: sa.Connection, log_ids: Collection[str]) -> dict[str, tuple[object, ...]]:
+    """For each of those logs that is still kept something that changes when it does, or the run that writes it."""
+    query = (
+        sa.select(logs.c.id, logs.c.chunks, logs.c.ended_at, runs.c.state, runs.c.cancelled, runs.c.environment_url)
+        .join(runs, runs.c.deploy == logs.c.deploy, isouter=True)
+        .where(logs.c.id.in_(log_ids))
+    )
+    return {row.id: tuple(row) for row in connection.execute(query)}
 
 
 def tail(connection: sa.Connection, log_id: str, lines: int, characters: int = 4000) -> str:

@@ -22,7 +22,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("bot.deploys",),
     ("bot.store",),
     ("bot.service", "bot.reader"),
-    ("bot.slack", "bot.github", "bot.providers"),
+    ("bot.slack", "bot.github", "bot.providers", "bot.pages"),
     (
         "bot.worker",
         "bot.runner",

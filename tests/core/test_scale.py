@@ -26,6 +26,8 @@ from tests.bench.filling import PULL_REQUESTS as TIMERS
 from tests.bench.filling import fill, ref_of, sha_of
 from tests.world import START
 
+pytestmark = pytest.mark.slow
+
 SMALL, LARGE = 500, 5_000
 PLACES = [("web", "production"), ("web", "staging"), ("api", "production"), ("web", "nowhere")]
 SHA = sha_of(205)

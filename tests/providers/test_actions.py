@@ -18,6 +18,8 @@ from tests.front.chat import writes
 from tests.providers.places import carry_out, in_background, newest_card, output, statuses, until
 from tests.world import World
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[..., World]
 
 DEPLOY = """

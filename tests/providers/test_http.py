@@ -38,6 +38,8 @@ from tests.providers.receiving import (
 )
 from tests.world import Servers, World
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[..., World]
 
 
