@@ -32,6 +32,7 @@ def connect(world: World) -> Iterator[Callable[[], socket.socket]]:
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(world.bot, http=protocol, lifespan="off", log_config=None, access_log=False)
     running = _InAThread(config)
+    running.bot = world.bot
     thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     made: list[socket.socket] = []

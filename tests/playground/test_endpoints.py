@@ -35,7 +35,7 @@ def test_the_past_has_good_and_bad_deployments_and_a_red_branch(place: Place) ->
 
 
 def test_the_config_that_comes_with_it_is_one_the_bot_takes(tmp_path) -> None:
-    (tmp_path / "shipbot.yml").write_text(config_yaml(), encoding="utf-8")
+    (tmp_path / "shipbot.yml").write_text(config_yaml("http://127.0.0.1:9"), encoding="utf-8")
 
     assert list(load_config(tmp_path / "shipbot.yml").apps) == ["web", "api", "docs"]
 
