@@ -129,7 +129,7 @@ def test_the_text_has_no_colours(place: Place) -> None:
     place.prints(
         "\x1b[1;31mred\x1b[0m \x1b]8;;https://x.example\x1b\\link\x1b]8;;\x07 <script>alert(1)</script>\r\n\x1b[3"
     )
-    place.prints("8;2;1;2;3mtrue\x1b[m\x00\x08 10 %\r")
+    place.prints("8;2;1;2;3mtrue\x1b[m\x01\x08 10 %\r")
     place.prints("\n20 %\r30 %\nend ✓ \x9b31m\x1b")
     text = place.http.get(f"{place.url}.txt")
     assert text.headers["content-type"] == "text/plain; charset=utf-8"
