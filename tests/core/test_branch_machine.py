@@ -6,8 +6,6 @@ Hypothesis plays. Webhooks wait in a heap, out of which any may be delivered, on
 
 from __future__ import annotations
 
-import os
-import shutil
 import uuid
 from collections import Counter
 from collections.abc import Callable
@@ -16,12 +14,12 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from bot.playground.github import Delivery
 from bot.store.schema import deploys
+from tests.core.games import play
 from tests.front.chat import writes
 from tests.world import Servers, World
 
@@ -158,23 +156,4 @@ class Branch(RuleBasedStateMachine):
 
 
 def test_whatever_happens_to_a_branch(servers: Servers, migrated_sqlite: Path, tmp_path: Path) -> None:
-    def make() -> World:
-        path = tmp_path / "shipbot.db"
-        for old in tmp_path.iterdir():
-            old.unlink()
-        shutil.copy(migrated_sqlite, path)
-        return World(servers, f"sqlite:///{path}", CONFIG)
-
-    class Game(Branch):
-        pass
-
-    Game.make = staticmethod(make)
-    run_state_machine_as_test(
-        Game,
-        settings=settings(
-            max_examples=int(os.environ.get("MACHINE_EXAMPLES", "10")),
-            stateful_step_count=30,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    play(Branch, CONFIG, servers, migrated_sqlite, tmp_path, steps=30)

@@ -6,15 +6,12 @@ environment plays that many games in the place of the few that every run of the 
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -22,11 +19,11 @@ from hypothesis.stateful import (
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 
 from bot.deploys import states
 from bot.store.schema import deploys, locks, timeline, votes
+from tests.core.games import play
 from tests.front.chat import writes
 from tests.world import Servers, World
 
@@ -271,23 +268,4 @@ class Line(RuleBasedStateMachine):
 
 
 def test_whatever_happens(servers: Servers, migrated_sqlite: Path, tmp_path: Path) -> None:
-    def make() -> World:
-        path = tmp_path / "shipbot.db"
-        for old in tmp_path.iterdir():
-            old.unlink()
-        shutil.copy(migrated_sqlite, path)
-        return World(servers, f"sqlite:///{path}", CONFIG)
-
-    class Game(Line):
-        pass
-
-    Game.make = staticmethod(make)
-    run_state_machine_as_test(
-        Game,
-        settings=settings(
-            max_examples=int(os.environ.get("MACHINE_EXAMPLES", "10")),
-            stateful_step_count=25,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    play(Line, CONFIG, servers, migrated_sqlite, tmp_path, steps=25)

@@ -6,14 +6,11 @@ run of the tests can afford.
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -21,11 +18,11 @@ from hypothesis.stateful import (
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 
 from bot.playground.github import Delivery
 from bot.playground.github_state import Pull
+from tests.core.games import play
 from tests.front.chat import cards, newest, writes
 from tests.world import Servers, World
 
@@ -197,23 +194,4 @@ class Previewed(RuleBasedStateMachine):
 
 
 def test_whatever_happens(servers: Servers, migrated_sqlite: Path, tmp_path: Path) -> None:
-    def make() -> World:
-        path = tmp_path / "shipbot.db"
-        for old in tmp_path.iterdir():
-            old.unlink()
-        shutil.copy(migrated_sqlite, path)
-        return World(servers, f"sqlite:///{path}", CONFIG)
-
-    class Game(Previewed):
-        pass
-
-    Game.make = staticmethod(make)
-    run_state_machine_as_test(
-        Game,
-        settings=settings(
-            max_examples=int(os.environ.get("MACHINE_EXAMPLES", "10")),
-            stateful_step_count=20,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    play(Previewed, CONFIG, servers, migrated_sqlite, tmp_path, steps=20)
