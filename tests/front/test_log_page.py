@@ -13,17 +13,10 @@ import sqlalchemy as sa
 from bot.pages import following
 from bot.pages import log as pages
 from bot.pages.plain import Plain
-from bot.store import logs, runs
-from bot.store.schema import runs as table
+from bot.store import logs
 from tests.world import World
+from tests.written import CONFIG, WrittenLog
 
-CONFIG = """
-apps:
-  web:
-    repository: acme/web
-    environments:
-      production: {provider: {type: command, run: ["true"], checkout: false}}
-"""
 STRICT = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
@@ -32,30 +25,12 @@ STRICT = {
 }
 
 
-class Place:
+class Place(WrittenLog):
     """A deploy whose run waits, with its log, and a browser without a face."""
 
     def __init__(self, world: World) -> None:
-        self.world = world
+        super().__init__(world)
         self.http = httpx.Client(timeout=15, trust_env=False)
-        world.say("U0ANA", "/deploy web/topic to production")
-        world.deliver()
-        with world.store.read() as connection:
-            run = runs.of_deploy(connection, 1)
-        assert run is not None
-        self.run = run
-        self.url = run.log_url
-
-    def prints(self, text: str) -> None:
-        with self.world.store.write() as connection:
-            logs.append(connection, self.run.log, text, self.world.clock.now())
-
-    def ends(self, outcome: str = "success") -> None:
-        with self.world.store.write() as connection:
-            now = self.world.clock.now()
-            ended = {"state": "done", "outcome": outcome, "finished_at": now}
-            connection.execute(sa.update(table).where(table.c.id == self.run.id).values(ended))
-            logs.end(connection, self.run.log, now)
 
     def events(self, **headers: str) -> Iterator[tuple[str, str, object]]:
         """Name, id and data of each event, as they come."""

@@ -9,25 +9,16 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 from playwright.sync_api import Browser, Page, expect
 
 from bot.playground.seed import REAL_COMMAND
 from bot.playground.stage import Stage
-from bot.store import logs, runs
-from bot.store.schema import runs as table
 from tests.playground.browsing import DESKTOP, PATIENCE, PHONE, needs_chromium, opened, picture, type_line
 from tests.world import World
+from tests.written import CONFIG, WrittenLog
 
 pytestmark = [needs_chromium, pytest.mark.slow]
 
-CONFIG = """
-apps:
-  web:
-    repository: acme/web
-    environments:
-      production: {provider: {type: command, run: ["true"], checkout: false}}
-"""
 LINES = 100_000
 # Milliseconds of the page's own thread: what it computes, which a busy machine changes less than how long it waits.
 TO_SHOW = 10_000.0
@@ -46,35 +37,11 @@ ENDED = """async () => {
 }"""
 
 
-class Log:
-    """A log that is written by the test."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-        world.bot.service.public_url = world.servers.bot_url
-        world.say("U0ANA", "/deploy web/topic to production")
-        world.deliver()
-        with world.store.read() as connection:
-            run = runs.of_deploy(connection, 1)
-        assert run is not None
-        self._run = run
-        self.url = run.log_url
-
-    def prints(self, text: str) -> None:
-        with self._world.store.write() as connection:
-            for at in range(0, len(text), 65536):
-                logs.append(connection, self._run.log, text[at : at + 65536], self._world.clock.now())
-
-    def fails(self) -> None:
-        with self._world.store.write() as connection:
-            ended = {"state": "done", "outcome": "failure", "finished_at": self._world.clock.now()}
-            connection.execute(sa.update(table).where(table.c.id == self._run.id).values(ended))
-            logs.end(connection, self._run.log, self._world.clock.now())
-
-
 @pytest.fixture
-def log(make_world: Callable[..., World]) -> Log:
-    return Log(make_world(config=CONFIG))
+def log(make_world: Callable[..., World]) -> WrittenLog:
+    world = make_world(config=CONFIG)
+    world.bot.service.public_url = world.servers.bot_url
+    return WrittenLog(world)
 
 
 @contextmanager
@@ -123,7 +90,7 @@ def test_the_playgrounds_docs_are_deployed_while_one_watches(browser: Browser) -
                 assert small.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
-def test_colours_and_overwritten_lines(browser: Browser, log: Log) -> None:
+def test_colours_and_overwritten_lines(browser: Browser, log: WrittenLog) -> None:
     log.prints("\x1b[31mred\x1b[0m \x1b[1;38;5;208morange\x1b[m \x1b[48;2;1;2;3mdeep\x1b[0")
     log.prints(
         "mplain\n10 %\r20 %\r100 %\rab\x1b[K\nwhole line\rnext\n\x1b]8;;https://x.example\x07text\x1b]8;;\x07\x1b[5A"
@@ -138,10 +105,10 @@ def test_colours_and_overwritten_lines(browser: Browser, log: Log) -> None:
         expect(spans.nth(2)).to_have_css("background-color", "rgb(1, 2, 3)")
 
 
-def test_what_is_printed_stays_text(browser: Browser, log: Log) -> None:
+def test_what_is_printed_stays_text(browser: Browser, log: WrittenLog) -> None:
     hostile = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\"> &amp; \u2028 ok"
     log.prints(f"{hostile}\n\x1b]0;<b>title</b>\x07\x1b[38;2;300;1;1mno colour\x1b[999m\x01\x7f\n")
-    log.fails()
+    log.ends("failure")
     with reading(browser, log.url) as page:
         expect(page.locator("#end")).to_have_text("End of the log: 2 lines")
         assert page.locator(".row").all_text_contents() == [hostile, "no colour"]
@@ -149,7 +116,7 @@ def test_what_is_printed_stays_text(browser: Browser, log: Log) -> None:
         expect(page).to_have_title("Failed: web to production #1")
 
 
-def test_who_reads_elsewhere_is_left_there(browser: Browser, log: Log) -> None:
+def test_who_reads_elsewhere_is_left_there(browser: Browser, log: WrittenLog) -> None:
     log.prints("".join(f"line {number}\n" for number in range(500)))
     with reading(browser, log.url) as page:
         expect(page.get_by_text("line 499", exact=True)).to_be_in_viewport()
@@ -171,11 +138,11 @@ def test_who_reads_elsewhere_is_left_there(browser: Browser, log: Log) -> None:
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_a_hundred_thousand_lines_stay_smooth(browser: Browser, log: Log, size: Any) -> None:
+def test_a_hundred_thousand_lines_stay_smooth(browser: Browser, log: WrittenLog, size: Any) -> None:
     log.prints(
         "".join(f"\x1b[3{number % 8}m{number:06}\x1b[0m \x1b[1mstep\x1b[0m of a build\n" for number in range(LINES))
     )
-    log.fails()
+    log.ends("failure")
     with reading(browser, log.url, size) as page:
         session = page.context.new_cdp_session(page)
         session.send("Performance.enable", {"timeDomain": "threadTicks"})
