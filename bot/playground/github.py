@@ -5,16 +5,16 @@ What people and machines do at GitHub are its methods; what the bot does comes i
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from starlette.types import ASGIApp
 
+from bot.playground.faults import Faulty
 from bot.playground.github_bodies import stamp
 from bot.playground.github_login import Logins
-from bot.playground.github_rest import Call, Fault, RecordedRequest
+from bot.playground.github_rest import Call, RecordedRequest
 from bot.playground.github_server import github_app
 from bot.playground.github_state import Commit, Deployment, Hook, Json, Repository
 from bot.playground.github_webhooks import Delivery
@@ -23,7 +23,7 @@ from bot.playground.github_world import Refused
 __all__ = ["Delivery", "RecordedRequest", "Refused", "SimulatedGitHub"]
 
 
-class SimulatedGitHub(Logins):
+class SimulatedGitHub(Logins, Faulty[RecordedRequest]):
     """One GitHub with its people, repositories, webhooks and faults. Safe to use from several threads.
 
     `now` is its clock (aware datetimes; real time when none is given), `token` the bot's token (user
@@ -42,45 +42,12 @@ class SimulatedGitHub(Logins):
         app_id: int | None = None,
         app_public_key: str | None = None,
     ) -> None:
-        super().__init__(now=now, token=token, app_id=app_id, app_public_key=app_public_key)
-        self.requests: list[RecordedRequest] = []
-        self._faults: list[Fault] = []
+        Logins.__init__(self, now=now, token=token, app_id=app_id, app_public_key=app_public_key)
+        Faulty.__init__(self)
         self.asgi: ASGIApp = github_app(self)
 
-    def fail(
-        self,
-        method: str,
-        path_pattern: str,
-        *,
-        status: int | None = None,
-        body: Any = None,
-        headers: dict[str, str] | None = None,
-        drop: Literal["before", "after"] | None = None,
-        times: int = 1,
-    ) -> None:
-        """Makes the next `times` requests fail whose whole path (without `/api/v3`) matches the pattern.
-
-        `path_pattern` is a regular expression: `/repos/acme/web/deployments`, `/repos/.*/commits/.*`.
-        Either they are answered with `status`, `body` and `headers` and do nothing; or the connection is
-        closed without an answer, `before` or `after` the request took effect. Raises `ValueError` when it is
-        not one of the two.
-        """
-        if (status is None) == (drop is None):
-            raise ValueError("a fault has either a status or a drop")
-        if status is not None and body is None:
-            body = {"message": "Server Error" if status >= 500 else "Refused", "status": str(status)}
-        fault = Fault(method.upper(), re.compile(path_pattern), status, body, headers or {}, drop)
-        with self.lock:
-            self._faults.extend([fault] * times)
-
-    def next_fault(self, request: RecordedRequest) -> Fault | None:
-        """Records a request and takes the fault that is waiting for it, if any."""
-        with self.lock:
-            self.requests.append(request)
-            for at, fault in enumerate(self._faults):
-                if fault.method == request.method and fault.path.fullmatch(request.path):
-                    return self._faults.pop(at)
-            return None
+    def words_of(self, status: int) -> Any:
+        return {"message": "Server Error" if status >= 500 else "Refused", "status": str(status)}
 
     # What endpoints look up by the ids in their path; each raises 404
 

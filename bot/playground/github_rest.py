@@ -24,18 +24,6 @@ PER_PAGE, MOST_PER_PAGE = 30, 100
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Fault:
-    """What is to go wrong with the next `times` requests that match."""
-
-    method: str
-    path: re.Pattern[str]
-    status: int | None
-    body: Any
-    headers: dict[str, str]
-    drop: Literal["before", "after"] | None
-
-
 @dataclass
 class RecordedRequest:
     """A request as it arrived, without its Authorization.

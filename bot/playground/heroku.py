@@ -7,7 +7,6 @@ https://devcenter.heroku.com/articles/platform-api-reference. What becomes of a 
 from __future__ import annotations
 
 import io
-import re
 import tarfile
 import threading
 import uuid
@@ -19,6 +18,7 @@ from typing import Any, Literal
 import requests
 from starlette.types import ASGIApp
 
+from bot.playground.faults import Faulty
 from bot.playground.heroku_api import Asked, heroku_app
 
 PENDING, SUCCEEDED, FAILED = "pending", "succeeded", "failed"
@@ -109,17 +109,7 @@ class App:
     dynos: list[Dyno] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Fault:
-    method: str
-    path: re.Pattern[str]
-    status: int | None
-    body: Any
-    headers: dict[str, str]
-    drop: Literal["before", "after"] | None
-
-
-class SimulatedHeroku:
+class SimulatedHeroku(Faulty[Asked]):
     """One Heroku with its apps. Safe to use from several threads.
 
     `now` is its clock, `token` the one account's. Set `url` before use. Dropped connections need
@@ -127,15 +117,14 @@ class SimulatedHeroku:
     """
 
     def __init__(self, *, now: Callable[[], datetime] | None = None, token: str = "HRKU-playground") -> None:  # noqa: S107  # made up; opens nothing
+        super().__init__()
         self.url = ""
         self.token = token
         self.now = now or (lambda: datetime.now(UTC))
         self.lock = threading.RLock()
         self.apps: dict[str, App] = {}
         self.streams: dict[str, Stream] = {}
-        self.requests: list[Asked] = []
         self.tokens_left = 4500  # requests that the rate limit lets through
-        self._faults: list[Fault] = []
         self.asgi: ASGIApp = heroku_app(self)
 
     # What people do there
@@ -168,32 +157,7 @@ class SimulatedHeroku:
             app = self.apps[name]
             self._restart(app, self._add_release(app, description, SUCCEEDED).version, {})
 
-    def fail(
-        self,
-        method: str,
-        path_pattern: str,
-        *,
-        status: int | None = None,
-        body: Any = None,
-        headers: dict[str, str] | None = None,
-        drop: Literal["before", "after"] | None = None,
-        times: int = 1,
-    ) -> None:
-        """Makes the next `times` requests fail whose whole path matches: answered with `status` and `body` without
-        effect, or the connection is dropped `before` or `after` they took effect."""
-        fault = Fault(method, re.compile(path_pattern), status, body, headers or {}, drop)
-        with self.lock:
-            self._faults += [fault] * times
-
     # What its API does
-
-    def next_fault(self, asked: Asked) -> Fault | None:
-        with self.lock:
-            self.requests.append(asked)
-            for at, fault in enumerate(self._faults):
-                if fault.method == asked.method and fault.path.fullmatch(asked.path):
-                    return self._faults.pop(at)
-            return None
 
     def find(self, name: str) -> App | None:
         return next((app for app in self.apps.values() if name in (app.id, app.name)), None)
