@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 from pydantic import ValidationError
@@ -98,10 +99,14 @@ def not_yaml() -> Iterator[None]:
         raise ConfigError([Fault("", f"not YAML: {' '.join(str(error).split())}")]) from None
 
 
+def composed(text: str) -> tuple[yaml.Node | None, Any]:
+    """What YAML text says, as nodes that know their lines and as values."""
+    return yaml.compose(text, Loader=Loader), yaml.load(text, Loader=Loader)  # noqa: S506 - Loader is a SafeLoader
+
+
 def _read(text: str) -> Config:
     with not_yaml():
-        node = yaml.compose(text, Loader=Loader)
-        raw = yaml.load(text, Loader=Loader)  # noqa: S506 - Loader is a SafeLoader
+        node, raw = composed(text)
     faults = [Fault(path, "is there twice", line) for path, line in repeated_keys(node, ())]
     try:
         config = Config.model_validate(raw if raw is not None else {})

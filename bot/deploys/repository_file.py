@@ -18,6 +18,7 @@ from bot.deploys.config_file import (
     ConfigError,
     Fault,
     Loader,
+    composed,
     contradictions_in,
     fault_of,
     lines_of,
@@ -56,8 +57,7 @@ def filled_in(app: App, file: RepositoryFile | None) -> App:
         faults = list(_traps(file.text))
         if faults:
             raise ConfigError(faults)
-        node = yaml.compose(file.text, Loader=Loader)
-        raw = yaml.load(file.text, Loader=Loader)  # noqa: S506 - Loader is a SafeLoader
+        node, raw = composed(file.text)
     return _filled_in(app, {} if raw is None else raw, node)
 
 

@@ -141,6 +141,17 @@ def how_it_ended(code: int) -> str:
     return f"was ended by signal {-code}"
 
 
+def _hear(pipe: int, reporter: Reporter, decoder: codecs.IncrementalDecoder) -> bool:
+    """Takes in what a program says, waiting for it up to LOOK; False when it has closed its output."""
+    readable, _, _ = select.select([pipe], [], [], LOOK)
+    if readable:
+        piece = os.read(pipe, READ)
+        if not piece:
+            return False
+        reporter.write(decoder.decode(piece))
+    return True
+
+
 class Supervised:
     """A program under `supervise.py`, which ends it and all that it started when it is told to, and when we die.
 
@@ -179,12 +190,8 @@ class Supervised:
         looked = 0.0
         try:
             while True:
-                readable, _, _ = select.select([pipe], [], [], LOOK)
-                if readable:
-                    piece = os.read(pipe, READ)
-                    if not piece:
-                        break
-                    reporter.write(decoder.decode(piece))
+                if not _hear(pipe, reporter, decoder):
+                    break
                 if time.monotonic() - looked >= LOOK:
                     looked = time.monotonic()
                     reporter.check()
@@ -210,12 +217,8 @@ class Supervised:
             os.write(self._process.stdin.fileno(), f"{grace:.1f}\n".encode())
         pipe, until = self._process.stdout.fileno(), time.monotonic() + grace + UNWILLING
         while time.monotonic() < until:
-            readable, _, _ = select.select([pipe], [], [], LOOK)
-            if readable:
-                piece = os.read(pipe, READ)
-                if not piece:
-                    break
-                reporter.write(decoder.decode(piece))
+            if not _hear(pipe, reporter, decoder):
+                break
         try:
             self._process.wait(max(0.0, until - time.monotonic()))
         except subprocess.TimeoutExpired:
