@@ -97,8 +97,7 @@ class Asking(Deciding):
             records.add_card(connection, deploy, room)
             if deploy.of is not None and (led := records.deploy(connection, deploy.of)) is not None:
                 self._refresh(connection, led)  # what can be done with that one is something else now
-            if self._give_way(connection, deploy, decision):
-                decision = self._decided(connection, deploy, environment, outside, fresh=fresh)
+            decision = self._past_older(connection, deploy, environment, outside, decision)
             self._settle(connection, deploy, environment, decision)
             self._describe_soon(connection, deploy.number)
             return self._show(connection, deploy.number)
@@ -151,8 +150,7 @@ class Asking(Deciding):
             if deploy.state != states.HELD:
                 return
             decision = self._decided(connection, deploy, environment, outside, fresh=False)
-            if self._give_way(connection, deploy, decision):
-                decision = self._decided(connection, deploy, environment, outside, fresh=False)
+            decision = self._past_older(connection, deploy, environment, outside, decision)
             if self._settle(connection, deploy, environment, decision):
                 self._show(connection, number)
 
@@ -190,14 +188,19 @@ class Asking(Deciding):
             raise UnknownDeploy(number)
         return deploy
 
-    def _give_way(self, connection: sa.Connection, deploy: Deploy, decision: Decision) -> bool:
-        """Of what rules ask for only the newest of a branch goes, so those that stand below it and still wait end.
+    def _past_older(
+        self, connection: sa.Connection, deploy: Deploy, environment: Environment, outside: Outside, decision: Decision
+    ) -> Decision:
+        """Of what rules ask for only the newest of a branch goes, so those that stand below it and still wait end, and
+        it is decided on without them.
 
         Not before its checks are green: else a branch that moves faster than they run would never be deployed.
         """
         if not deploy.automatic or any(item.gate == policy.CHECKS for item in decision.of(policy.WAITING)):
-            return False
-        return self._supersede(connection, _kind(deploy), deploy.standing, deploy)
+            return decision
+        if not self._supersede(connection, _kind(deploy), deploy.standing, deploy):
+            return decision
+        return self._decided(connection, deploy, environment, outside, fresh=False)  # no rule's wish is fresh
 
     def _supersede(
         self, connection: sa.Connection, of: tuple[str, str, str, str, str], below: float | None, by: Deploy

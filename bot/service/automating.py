@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from bot.deploys import policy, rules, states
-from bot.deploys.events import ChecksChanged, PullRequest, Pushed
+from bot.deploys.events import PullRequest, Pushed
 from bot.deploys.model import GREEN, MERGE, RULE, Commit, Deploy, Wanted
 from bot.deploys.rules import Intent
 from bot.service.asking import Asking
@@ -39,8 +39,7 @@ class Automating(Asking):
         wanted = rules.of_branch(self.config, branch.repository, branch.name)
         head = None
         if wanted:
-            repository = self.config.apps[wanted[0].app].repository
-            head = self._github.branch_head(repository, branch.name)
+            head = self._github.branch_head(self._spelling(branch.repository), branch.name)
         if head is None:  # it was deleted, or no rule is about it any more
             with self._store.write() as connection:
                 branches.forget_moves(connection, moves)
@@ -90,10 +89,8 @@ class Automating(Asking):
             source = f"tag:{intent.app}:{intent.environment}:{pushed.sha}"
             self._by_rule(intent.environment, wish, self.people.asker_of(pushed.login), source=source)
 
-    def _heard_checks(self, event: ChecksChanged) -> None:
+    def _checks_of_expired(self, late: Sequence[Deploy]) -> None:
         """A commit whose checks took longer than anybody waits goes once they are green all the same."""
-        with self._store.read() as connection:
-            late = records.expired(connection, event.repository, event.sha, cause=GREEN)
         for deploy in late:
             with self._store.write() as connection:
                 number = branches.known(connection, deploy.repository, deploy.ref)

@@ -26,7 +26,7 @@ from bot.deploys.events import (
     Status,
     StatusReported,
 )
-from bot.deploys.model import ELSEWHERE, ROLLBACK, Deploy
+from bot.deploys.model import ELSEWHERE, GREEN, ROLLBACK, Deploy
 from bot.service.automating import Automating
 from bot.service.configuring import Configuring
 from bot.service.core import LOOK_AGAIN, PAST, PROMOTE
@@ -53,11 +53,12 @@ class Hearing(Protecting, Reviewing, Automating, Configuring):
             case ChecksChanged(repository, sha):
                 with self._store.read() as connection:  # most commits are nobody's, and need no turn at writing
                     waiting = gates.held(connection, repository=repository, sha=sha)
+                    late = records.expired(connection, repository, sha, cause=GREEN)
                 if waiting:
                     with self._store.write() as connection:
                         for deploy in waiting:
                             self._decide_soon(connection, deploy.number)
-                self._heard_checks(event)
+                self._checks_of_expired(late)
                 return None
             case Pushed():
                 self._file_pushed(event)

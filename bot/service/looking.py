@@ -101,10 +101,9 @@ class Looking(Scheduling):
         """
         with self._store.read() as connection:
             branch = branches.branch(connection, number)
-        wanted = rules.of_branch(self.config, branch.repository, branch.name) if branch is not None else []
-        if branch is None or not wanted:
+        if branch is None or not rules.of_branch(self.config, branch.repository, branch.name):
             return
-        repository = self.config.apps[wanted[0].app].repository
+        repository = self._spelling(branch.repository)
         try:
             with self._unless_quiet(repository):
                 head = self._github.branch_head(repository, branch.name)
