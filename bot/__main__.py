@@ -21,7 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     check.add_argument("--schema", action="store_true", help="print the JSON Schema of the config file and exit")
     demo = commands.add_parser("demo", help="play with the bot between a simulated Slack and GitHub; needs nothing")
     demo.add_argument("--port", type=int, default=7070, help="where the page is served; a taken one is stepped over")
-    demo.add_argument("--tour", action="store_true", help="play one deploy in the terminal and exit")
+    demo.add_argument("--tour", action="store_true", help="play two deploys in the terminal and exit")
     _add_upkeep(commands)
     given = parser.parse_args(arguments)
     if given.command == "demo":

@@ -1,4 +1,7 @@
-"""`python -m bot demo --tour`: one deploy from command to success, as a chat in the terminal."""
+"""`python -m bot demo --tour`: two deploys from command to success, as a chat in the terminal.
+
+What a deployer would report of the first, the tour reports; the second a provider of the bot carries out.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,19 @@ import re
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from typing import Any
 
 from bot.playground.demo import say
-from bot.playground.seed import FIRST_COMMAND, OPS, PEOPLE
+from bot.playground.seed import FIRST_COMMAND, OPS, PEOPLE, REAL_COMMAND
 from bot.playground.server import DESCRIPTIONS
 from bot.playground.slack import Message
 from bot.playground.stage import BotFailed, Stage
 
 REPOSITORY = "acme/web"
+RUN_HERE = "acme/docs"
 PATIENCE = 15.0  # seconds that each step may take
 QUIET = 0.8  # seconds without a change after which the story is told
 PAUSE = 1.2  # seconds between two steps, for people who read along
@@ -42,9 +48,9 @@ class NoAnswer(Exception):
 
 
 def run() -> int:
-    """Plays one deploy and prints the room line by line as it happens.
+    """Plays the deploys and prints the room line by line as it happens.
 
-    Returns the exit code: 0 when the deploy went from the command to success, else 1, with what was missing.
+    Returns the exit code: 0 when both went from the command to success, else 1, with what was missing.
     """
     try:
         with Stage() as stage:
@@ -58,7 +64,7 @@ def run() -> int:
 
 
 class Tour:
-    """One deploy on a stage. `pause` is the time between its steps in seconds."""
+    """Two deploys on a stage. `pause` is the time between its steps in seconds."""
 
     def __init__(self, stage: Stage, *, pause: float = 0.0) -> None:
         self._stage = stage
@@ -70,32 +76,70 @@ class Tour:
         stage.github.on_change.append(self._changed.set)
 
     def play(self) -> None:
-        """Command, deployment, progress, success. Raises `NoAnswer`, or `BotFailed` when the bot ends."""
-        before = {each["id"] for each in self._deployments()}
+        """Raises `NoAnswer` for what did not come, or `BotFailed` when the bot ends."""
         say("", "#ops", "")
-        ana = PEOPLE[0]
-        answer = self._stage.slack.say(ana.id, OPS, FIRST_COMMAND)
-        self._show()
-        if not answer.ok:
-            raise NoAnswer(f"The bot did not take the command (HTTP status {answer.status}).{self._why()}")
-        new = self._until(
-            "created a deployment", lambda: [each for each in self._deployments() if each["id"] not in before]
-        )[0]
-        self._until("posted a card", self._card)
-        self._aside(f"GitHub: deployment {new['id']} of {new['sha'][:7]} to {new['environment']} was created")
+        self._play_deployer()
+        self._settle()
+        time.sleep(self._pause)
+        self._aside("The docs have no deployer: a program that the bot runs releases them")
+        self._play_provider()
+        self._settle()
+        say("", "Those were two deploys. `python -m bot demo` opens the playground, where you do it yourself.")
+
+    def _play_deployer(self) -> None:
+        new = self._ask(FIRST_COMMAND, REPOSITORY)
         for state, when in (("in_progress", "The deployer starts"), ("success", "The deployer is done")):
             time.sleep(self._pause)
-            card, replies = self._lines(self._card()[0]), len(self._replies())
+            card, replies = self._lines(self._cards()[0]), len(self._replies())
             self._aside(f"GitHub: {when} and reports “{state}”: {DESCRIPTIONS[state]}")
             self._report(new["id"], state)
             self._until(
                 f"shown “{state}” on the card and in its thread",
                 lambda card=card, replies=replies: (  # type: ignore[misc]
-                    self._lines(self._card()[0]) != card and len(self._replies()) > replies
+                    self._lines(self._cards()[0]) != card and len(self._replies()) > replies
                 ),
             )
+
+    def _play_provider(self) -> None:
+        new = self._ask(REAL_COMMAND, RUN_HERE)
+        replies = len(self._replies())
+        status = self._until("reported that the docs are out", lambda: self._success(new["id"]))
+        self._until("told the thread of it", lambda: len(self._replies()) > replies)
         self._settle()
-        say("", "That was one deploy. `python -m bot demo` opens the playground, where you do it yourself.")
+        printed = self._log(status["log_url"])
+        self._aside("Its log ends with: " + " · ".join(printed.splitlines()[-2:]))
+
+    def _ask(self, command: str, repository: str) -> dict[str, Any]:
+        """Ana types it; returns the deployment that follows, once its card is there."""
+        before = {each["id"] for each in self._deployments(repository)}
+        cards = len(self._cards())
+        answer = self._stage.slack.say(PEOPLE[0].id, OPS, command)
+        self._show()
+        if not answer.ok:
+            raise NoAnswer(f"The bot did not take the command (HTTP status {answer.status}).{self._why()}")
+        new: dict[str, Any] = self._until(
+            "created a deployment",
+            lambda: [each for each in self._deployments(repository) if each["id"] not in before],
+        )[0]
+        self._until("posted a card", lambda: len(self._cards()) > cards)
+        self._aside(f"GitHub: deployment {new['id']} of {new['sha'][:7]} to {new['environment']} was created")
+        return new
+
+    def _success(self, deployment: int) -> dict[str, Any] | None:
+        statuses = self._stage.github.statuses(RUN_HERE, deployment)
+        return next((status for status in statuses if status["state"] == "success"), None)
+
+    def _log(self, url: str) -> str:
+        """What stands at a run's log page, as text."""
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(f"{url}.txt", timeout=PATIENCE) as answer:
+                text: str = answer.read().decode()
+        except (OSError, urllib.error.URLError) as error:
+            raise NoAnswer(f"The log can't be read: {error}.{self._why()}") from error
+        if not text.strip():
+            raise NoAnswer(f"The log is empty.{self._why()}")
+        return text
 
     def _report(self, deployment: int, state: str) -> None:
         url = self._stage.url
@@ -131,13 +175,13 @@ class Tour:
     def _why(self) -> str:
         return self._stage.last_words()
 
-    def _deployments(self) -> list[dict[str, Any]]:
-        return self._stage.github.deployments(REPOSITORY)
+    def _deployments(self, repository: str) -> list[dict[str, Any]]:
+        return self._stage.github.deployments(repository)
 
     def _messages(self) -> list[Message]:
         return self._stage.slack.messages(OPS, commands=True)
 
-    def _card(self) -> list[Message]:
+    def _cards(self) -> list[Message]:
         bot = self._stage.slack.bot_user_id
         return [each for each in self._messages() if each.user == bot and not each.is_reply and not each.ephemeral_for]
 
