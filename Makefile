@@ -12,7 +12,7 @@ test: .venv/test ## all tests but the longer ones; those of the page need Chromi
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -q -m "not slow"
 
 proof: .venv/test ## the longer ones: transcripts on PostgreSQL, real processes and their races, games with everything
-	$(BIN)/python -m pytest -q -m slow
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -q -m slow -o faulthandler_timeout=600
 
 lint: .venv/test ## formatter, linter, type checker
 	$(BIN)/ruff format --check .
