@@ -249,7 +249,7 @@ class Runner:
     def _provider(self, run: Run) -> tuple[Provider[Any], ProviderConfig]:
         """Raises Fault where the config has changed so that there is none any more."""
         app = self._configured.config.apps.get(run.app)
-        environment = app.environments.get(run.environment) if app else None
+        environment = app.place(run.environment) if app else None
         if environment is None or environment.provider is None:
             raise Fault(f"The config has no provider for {run.app} in {run.environment} any more.")
         try:

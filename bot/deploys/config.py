@@ -284,8 +284,11 @@ class Previews(_Strict):
         (), description="checks that must be green; []: none; null: all that ever reported"
     )
     when_red: Literal["wait", "refuse"] = Field("wait", description="what a deploy does while checks are not green")
-    timeout: Duration = _lasting("1h", "after which a deploy without an end counts as lost")
+    timeout: Duration = _lasting(
+        "1h", "after which a deploy without an end counts as lost, and a `provider` is stopped"
+    )
     max_wait: Duration = _lasting("3d", "after which a deploy that still waits is given up")
+    provider: Provider | None = Field(None, description="what carries deployments out; none: somebody else does")
 
     def name(self, pull: int) -> str:
         """The environment of a pull request."""
@@ -303,6 +306,7 @@ class Previews(_Strict):
             when_red=self.when_red,
             timeout=self.timeout,
             max_wait=self.max_wait,
+            provider=self.provider,
             transient_environment=True,
             production_environment=False,
         )

@@ -12,11 +12,12 @@ from bot.providers.base import Variable
 def needed(config: Config) -> Iterator[tuple[Variable, str]]:
     """Each with the place in the config that asks for it."""
     for name, app in config.apps.items():
-        for key, environment in app.environments.items():
-            if environment.provider is not None:
-                place = f"apps.{name}.environments.{key}.provider"
-                for variable in find(environment.provider.type).variables(environment.provider):
-                    yield variable, place
+        given = {f"environments.{key}": environment.provider for key, environment in app.environments.items()}
+        given["previews"] = app.previews.provider if app.previews is not None else None
+        for key, provider in given.items():
+            if provider is not None:
+                for variable in find(provider.type).variables(provider):
+                    yield variable, f"apps.{name}.{key}.provider"
 
 
 def missing(config: Config, variables: Callable[[Iterable[str]], Mapping[str, str]]) -> list[tuple[str, str]]:

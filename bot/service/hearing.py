@@ -85,7 +85,7 @@ class Hearing(Protecting, Reviewing, Automating, Configuring):
         A webhook is as good as the secret that signs it, and what is run must not hang on that alone.
         """
         name = self.config.apps_for(told.repository, told.environment, str(told.payload.get("name", "")))
-        environment = self.config.apps[name].environments.get(told.environment) if name else None
+        environment = self.config.apps[name].place(told.environment) if name else None
         if environment is None or environment.provider is None:
             return told
         found = self._github.deployment(told.repository, told.id)

@@ -40,7 +40,7 @@ class Running(Core):
         Once for each deployment, however often and by whichever way it is told of.
         """
         app = self.config.apps.get(deploy.app)
-        environment = app.environments.get(deploy.environment) if app else None
+        environment = app.place(deploy.environment) if app else None
         # What asks this bot whether it may go is carried out by the workflow that asks.
         if environment is None or environment.provider is None or deploy.final or deploy.protected:
             return
