@@ -32,6 +32,7 @@ KEPT = 8_000_000  # characters of a log from its start
 TAIL = 64_000  # and from its end, since that is where one looks for what went wrong
 GRACE = 10.0  # seconds that work has to end in
 HASTE = 3.0  # the same while this process stops, which has ten seconds for all it does
+WIND_UP = 30.0  # seconds to end what an earlier attempt has begun elsewhere
 OFTEN = timedelta(seconds=10)  # between two statuses that say only what is done now
 LONGEST_MEMORY = 16_000  # bytes of what a provider remembers
 LONGEST_URL = 2000
@@ -50,6 +51,7 @@ class RunReporter:
         self._told = 0
         self._noticed = 0  # of these
         self._stopping = False
+        self._wound_up: float | None = None  # when what winds up must be done
         self._looked = -LOOK
         self._masker = Masker()
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -120,7 +122,8 @@ class RunReporter:
                 self._flush()
             if self.reason:
                 self._stop(self.reason)
-            if self._clock.now() >= self._run.deadline_at:
+            late = self._clock.now() >= self._run.deadline_at if self._wound_up is None else now >= self._wound_up
+            if late:
                 self._stop(TIMED_OUT)
             look = now - self._looked >= LOOK
             if look:
@@ -133,7 +136,7 @@ class RunReporter:
                 held, cancelled = True, False  # not known now; the lease says in the end whose it is
             if not held:
                 self._stop(TAKEN)
-            if cancelled:
+            if cancelled and self._wound_up is None:
                 self._stop(CANCELLED)
         if self._stopping:
             self._stop(STOPPING)
@@ -172,6 +175,11 @@ class RunReporter:
         if not held:
             self._stop(TAKEN)
         self.begun = True
+
+    def wind_up(self) -> None:
+        """From here on it is about ending what was begun: neither a cancel nor the deadline stops that, but it has
+        WIND_UP."""
+        self._wound_up = time.monotonic() + WIND_UP
 
     def poke(self) -> None:
         """GitHub told of something about the commit, or somebody by the callback."""

@@ -32,6 +32,7 @@ from bot.worker import wait_before
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 RUNS = 8  # deployments under way at once in one process
+WINDING_UP = 10  # attempts in all, after which what was begun elsewhere is left to itself
 PAUSE = 0.2  # seconds between two looks for work at least: in a storm the bell rings thousands of times a second
 COMMIT = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})")
 ENDS = frozenset({states.SUCCESS, states.FAILURE, states.ERROR, ""})
@@ -192,18 +193,20 @@ class Runner:
 
     def _outcome(self, run: Run, deploy: Deploy, reporter: RunReporter) -> str:
         """Does it, and settles it; returns the word for how it ended."""
-        if run.cancelled:
+        if run.cancelled and not run.begun:
             return self._settle(run, reporter, runs.CANCELLED, None)
         try:
             provider, settings = self._provider(run)
         except Fault as fault:
-            return self._settle(run, reporter, states.ERROR, str(fault))
+            return self._settle(run, reporter, runs.CANCELLED if run.cancelled else states.ERROR, str(fault))
+        if run.cancelled:
+            return self._wind_up(run, deploy, provider, settings, reporter, runs.CANCELLED)
         if self._clock.now() >= run.deadline_at:
             told = reporter.told()
             if told is not None and told.state in ENDS:  # in time, while nobody was there to pass it on
                 return self._settle_told(run, reporter, provider, settings, told)
             if run.begun:
-                return self._settle(run, reporter, states.ERROR, GONE)
+                return self._wind_up(run, deploy, provider, settings, reporter, states.ERROR)
             return self._settle(run, reporter, states.ERROR, "It was not begun within the time that it has (timeout).")
         if run.begun and not provider.may_run_again(settings, run.remembered):
             return self._settle(run, reporter, states.ERROR, GONE)
@@ -231,6 +234,45 @@ class Runner:
     def _run(
         self, run: Run, deploy: Deploy, provider: Provider[Any], settings: ProviderConfig, reporter: RunReporter
     ) -> Outcome:
+        work = self._prepared(run, deploy, provider, settings, reporter)
+        reporter.in_progress()
+        reporter.begin()
+        return provider.run(settings, work, reporter)
+
+    def _wind_up(
+        self,
+        run: Run,
+        deploy: Deploy,
+        provider: Provider[Any],
+        settings: ProviderConfig,
+        reporter: RunReporter,
+        outcome: str,
+    ) -> str:
+        """Ends what an earlier attempt has begun elsewhere, and settles the run: it was cancelled, or its time ran out,
+        while nobody carried it out."""
+        reporter.wind_up()
+        try:
+            provider.wind_up(settings, self._prepared(run, deploy, provider, settings, reporter), reporter)
+        except TryLater as later:
+            if run.attempts < WINDING_UP:
+                return self._put_back(run, reporter, max(wait_before(run.attempts), timedelta(seconds=5)), repr(later))
+            reporter.write(f"[{_service(later)} did not answer: what was begun may go on]\n")
+        except (PersonError, Fault) as problem:
+            reporter.write(f"[{_refused(problem) if isinstance(problem, PersonError) else problem}]\n")
+        except Stopped:
+            if reporter.reason == TAKEN:
+                return TAKEN
+            if reporter.reason == STOPPING:
+                return self._put_back(run, reporter, timedelta(0), "the bot was stopped; another goes on with it")
+            reporter.write("[what was begun could not be ended in time: it may go on]\n")
+        except Exception:
+            log.exception("provider_failed", provider=provider.name)
+        return self._settle(run, reporter, outcome, None if outcome == runs.CANCELLED else GONE)
+
+    def _prepared(
+        self, run: Run, deploy: Deploy, provider: Provider[Any], settings: ProviderConfig, reporter: RunReporter
+    ) -> Work:
+        """What the provider is given. Raises Fault for what it can't be done with."""
         if not COMMIT.fullmatch(deploy.sha):
             raise Fault(f"“{deploy.sha}” is no commit.")
         needed = provider.variables(settings)
@@ -241,10 +283,7 @@ class Runner:
         for one in needed:
             if one.secret and one.name in variables:
                 reporter.hide(variables[one.name])
-        reporter.in_progress()
-        work = _work(run, deploy, _Hiding(self._repository(run.repository), reporter), variables, self._public_url)
-        reporter.begin()
-        return provider.run(settings, work, reporter)
+        return _work(run, deploy, _Hiding(self._repository(run.repository), reporter), variables, self._public_url)
 
     def _provider(self, run: Run) -> tuple[Provider[Any], ProviderConfig]:
         """Raises Fault where the config has changed so that there is none any more."""

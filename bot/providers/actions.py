@@ -104,6 +104,14 @@ class Actions:
             number = _Dispatch(config, work, reporter).run()
         return following.run(work, reporter, number)
 
+    def wind_up(self, config: Settings, work: Work, reporter: Reporter) -> None:
+        number = work.remembered.get("run")
+        if number is None and "newest" in work.remembered:
+            number = _Dispatch(config, work, reporter).made()
+        if number is not None:
+            work.github.ask("POST", f"actions/runs/{number}/cancel")
+            reporter.write(f"Run {number} is cancelled\n")
+
 
 PROVIDER = Actions()
 
@@ -251,6 +259,11 @@ class _Dispatch:
             mark = re.compile(rf"(?<![\w-]){re.escape(str(known['mark']))}(?![\w-])")
             return [run for run in newer if mark.search(str(run.get("display_title") or ""))]
         return [run for run in newer if run["head_sha"] == self._work.sha]
+
+    def made(self) -> int | None:
+        """The run that an earlier attempt has made, where it is there and can be told."""
+        mine = self._candidates(self._work.remembered)
+        return int(mine[0]["id"]) if len(mine) == 1 else None
 
     def _cancel(self, known: Mapping[str, Any]) -> None:
         """The work ends before the run is known: one that is there by now is not left to itself."""

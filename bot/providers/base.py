@@ -258,3 +258,9 @@ class Provider(Protocol[Settings]):
         with a reference to the log line.
         """
         ...
+
+    def wind_up(self, config: Settings, work: Work, reporter: Reporter) -> None:
+        """Ends what an earlier attempt has begun elsewhere and left, as far as that can be done: the deployment was
+        cancelled, or its time ran out, while nobody carried it out. `reporter.check` and `wait` raise Stopped after
+        half a minute. May raise what `run` may; after TryLater it is called again a few times."""
+        ...

@@ -107,6 +107,9 @@ class Command:
     def may_run_again(self, config: Settings, remembered: Mapping[str, Any]) -> bool:
         return config.rerun
 
+    def wind_up(self, config: Settings, work: Work, reporter: Reporter) -> None:
+        """The program ended with the process that ran it."""
+
     def run(self, config: Settings, work: Work, reporter: Reporter) -> Outcome:
         with _folder() as folder:
             passed = {name: work.variables[name] for name in PASSED_ON if name in work.variables}

@@ -72,15 +72,22 @@ class Heroku:
             )
         if work.hosts:
             raise Fault(f"Heroku deploys an app as a whole, not to “{work.hosts[:30]}” alone.")
+        with contextlib.closing(self._platform(config, work, reporter)) as platform:
+            return _Deploy(config.app, work, reporter, platform).run()
+
+    def wind_up(self, config: Settings, work: Work, reporter: Reporter) -> None:
+        with contextlib.closing(self._platform(config, work, reporter)) as platform:
+            _Deploy(config.app, work, reporter, platform).wind_up()
+
+    def _platform(self, config: Settings, work: Work, reporter: Reporter) -> Platform:
+        """Raises Fault for variables that can't be right."""
         url = work.variables.get(URL) or API
         if not url.startswith(("https://", "http://")):
             raise Fault(f"{URL} must be an address such as {API}.")
         token = work.variables[KEY].strip()
         if not re.fullmatch(r"[!-~]+", token):
             raise Fault(f"{KEY} holds characters that no token has.")
-        platform = Platform(url, token, config.app, reporter.wait, reporter.in_progress)
-        with contextlib.closing(platform):
-            return _Deploy(config.app, work, reporter, platform).run()
+        return Platform(url, token, config.app, reporter.wait, reporter.in_progress)
 
 
 PROVIDER = Heroku()
@@ -110,7 +117,7 @@ class _Deploy:
             with contextlib.suppress(Stopped):  # somebody else has it now
                 self._remember(read=self._read)
             if stopped.for_good:
-                self._wind_up()
+                self.wind_up()
             raise
 
     def _run(self) -> Outcome:
@@ -249,7 +256,7 @@ class _Deploy:
 
     # The end that somebody else wants
 
-    def _wind_up(self) -> None:
+    def wind_up(self) -> None:
         """Lets Heroku stop what can be stopped, and says in the log what can't."""
         if "known" not in self._memory:
             return  # nothing was begun

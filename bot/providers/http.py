@@ -99,6 +99,9 @@ class Http:
             return success(f"{config.target().shown} took it")
         return _heard(reporter)
 
+    def wind_up(self, config: Settings, work: Work, reporter: Reporter) -> None:
+        """The receiver hears of it by its next report."""
+
 
 PROVIDER = Http()
 

@@ -204,17 +204,21 @@ def finish(connection: sa.Connection, run: Run, outcome: str, now: datetime) -> 
 
 
 def cancel(connection: sa.Connection, deploy: int, now: datetime) -> None:
-    """The run of a deploy must end: one that has not begun never does, one under way is stopped by its process."""
+    """The run of a deploy must end: one that has not begun never does, one under way is stopped by its process, and one
+    that an earlier attempt has begun is taken up at once, so that what goes on elsewhere is ended."""
     run = of_deploy(connection, deploy)
     if run is None or run.state == "done":
         return
     here = sa.update(runs).where(runs.c.id == run.id)
     ready = here.where(runs.c.state == "ready")
-    ended = connection.execute(ready.values(cancelled=True, state="done", outcome=CANCELLED, finished_at=now)).rowcount
+    fresh = ready.where(runs.c.begun == sa.false())
+    ended = connection.execute(fresh.values(cancelled=True, state="done", outcome=CANCELLED, finished_at=now)).rowcount
     if ended:
         logs.end(connection, run.log, now)
     else:
+        connection.execute(ready.values(cancelled=True, run_at=now))
         connection.execute(here.where(runs.c.state == "running").values(cancelled=True))
+        connection.info["jobs_added"] = True
     dropped = sa.update(reports).where(reports.c.run == run.id, reports.c.settled_at.is_(None))
     connection.execute(dropped.values(settled_at=now))
 

@@ -369,6 +369,39 @@ def test_cancelling_cancels_the_run(place: Make) -> None:
     assert f"Run {run.id} is cancelled\n" in output(world.store)
 
 
+def test_cancelling_between_two_attempts_cancels_the_run(place: Make) -> None:
+    world = place()
+    thread_of_it, run = begun(world)
+    world.deliver()
+    world.bot.runner.stop(5)
+    thread_of_it.join(20)
+    world.restart()
+    world.say("U0ANA", "/deploy cancel 1")
+    world.github.fail("POST", f".*/actions/runs/{run.id}/cancel", status=502)
+    assert world.bot.runner.step()
+    assert run.conclusion is None  # GitHub did not answer, so it is told once more
+    world.advance(seconds=5)
+    carry_out(world)
+    assert run.conclusion == "cancelled"
+    assert output(world.store).endswith(f"Run {run.id} is cancelled\n[stopped: it was cancelled]\n")
+    assert statuses(world)[-1][0] == "inactive"
+    assert len(dispatches(world)) == 1
+
+
+def test_cancelling_between_two_attempts_finds_a_run_that_nobody_heard_of(place: Make) -> None:
+    world = place()
+    world.github.fail("POST", ".*/dispatches", drop="after")
+    world.say("U0ANA", "/deploy web/topic to production")
+    world.deliver()
+    world.bot.runner.step()
+    (run,) = runs_of(world)
+    assert run.conclusion is None
+    world.say("U0ANA", "/deploy cancel 1")
+    carry_out(world)
+    assert run.conclusion == "cancelled"
+    assert len(dispatches(world)) == 1
+
+
 def test_its_time_runs_out(place: Make) -> None:
     world = place(timeout="10m")
     thread_of_it, run = begun(world)

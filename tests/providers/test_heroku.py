@@ -483,6 +483,41 @@ def test_its_time_runs_out(make_heroku: Callable[..., Place]) -> None:
     assert place.end == ("error", "Stopped after 10 min, the time that it has (timeout).")
 
 
+def between_attempts(place: Place) -> None:
+    """Heroku builds, and the bot has stopped; the next one has not taken it up."""
+    place.heroku.will("web-prod", held=frozenset({"build"}))
+    place.begin()
+    until(lambda: "Launching" in place.log)
+    place.world.deliver()
+    place.world.bot.runner.stop(5)
+    place.world.restart()
+
+
+def test_cancelling_between_two_attempts_stops_the_build(place: Place) -> None:
+    between_attempts(place)
+    cancel(place)
+    assert place.app.builds[0].cancelled
+    assert place.log.endswith("[Heroku was told to stop the build]\n[stopped: it was cancelled]\n")
+    assert len(place.app.builds) == 1
+
+
+def test_cancelling_between_two_attempts_while_heroku_is_away(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reporter, "WIND_UP", 0.5)
+    between_attempts(place)
+    place.heroku.fail("GET", ".*", times=1000, status=503)
+    cancel(place)
+    assert "[Heroku could not be told to stop (it does not answer): what it has begun may still go live]" in place.log
+
+
+def test_its_time_runs_out_between_two_attempts(make_heroku: Callable[..., Place]) -> None:
+    place = make_heroku(timeout="10m")
+    between_attempts(place)
+    place.world.advance(minutes=10)
+    place.finish()
+    assert place.app.builds[0].cancelled
+    assert place.end == ("error", "The bot that ran it went away. How far it got is not known.")
+
+
 # Config
 
 
