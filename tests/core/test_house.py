@@ -25,6 +25,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("bot.slack", "bot.github", "bot.providers", "bot.pages"),
     (
         "bot.worker",
+        "bot.attempt",
         "bot.runner",
         "bot.reporter",
         "bot.callbacks",
@@ -154,6 +155,7 @@ def test_production_does_not_know_the_simulators() -> None:
                 "bot.store",
                 "bot.service",
                 "bot.worker",
+                "bot.attempt",
                 "bot.runner",
                 "bot.reporter",
                 "bot.check",
