@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -18,6 +19,7 @@ from bot.deploys.config import Config
 from bot.deploys.events import ChecksChanged
 from bot.github.asking import app_tokens, given_token
 from bot.github.client import GitHubClient
+from bot.github.limits import Limits, giving_way
 from bot.github.payloads import EVENTS, Malformed, parse_webhook
 from bot.github.webhooks import KIND, PATH, Webhooks
 from bot.metrics import CONTENT_TYPE, Metrics
@@ -240,11 +242,12 @@ class Bot:
         return {kind: self._up_to_date(handler) for kind, handler in handlers.items()}
 
     def _up_to_date(self, handler: Handler) -> Handler:
-        """Each job is done by the config as it holds when it begins."""
+        """Each job is done by the config as it holds when it begins; what nobody notices gives way at GitHub."""
 
         def handle(job: Job) -> None:
             self._configured.refresh()
-            handler(job)
+            with giving_way() if job.priority == jobs.BACKGROUND else contextlib.nullcontext():
+                handler(job)
 
         return handle
 
@@ -370,16 +373,18 @@ class Bot:
 
     def _metrics_text(self) -> bytes:
         with self.store.read() as connection:
-            return self.metrics.text(jobs.counts(connection))
+            waiting = jobs.counts(connection)
+        return self.metrics.text(waiting, self.github.limits.known())
 
 
 def github_client(settings: Settings, clock: Clock, metrics: Metrics | None = None) -> GitHubClient:
     """The client that the settings ask for: with a token, or as a GitHub App."""
+    limits = Limits(metrics.held if metrics else None)
     if settings.github_app_id is not None:
-        tokens = app_tokens(settings.github_app_id, settings.github_app_pem, settings.github_api_url, clock)
+        tokens = app_tokens(settings.github_app_id, settings.github_app_pem, settings.github_api_url, clock, limits)
     else:
         assert settings.github_token is not None
-        tokens = given_token(settings.github_token.get_secret_value())
+        tokens = given_token(settings.github_token.get_secret_value(), limits)
     return GitHubClient(
         settings.github_api_url,
         tokens,

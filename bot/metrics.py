@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Budget(Protocol):
+    """What is left of a limit, and until when."""
+
+    @property
+    def limit(self) -> int: ...
+    @property
+    def remaining(self) -> int: ...
+    @property
+    def reset(self) -> datetime: ...
 
 
 class Metrics:
@@ -42,6 +55,21 @@ class Metrics:
             registry=self.registry,
         )
         self.call_seconds = Histogram("shipbot_call_seconds", "Time a call took", ["service"], registry=self.registry)
+        # By account, a name such as `token` or `installation 7`, and by resource: https://docs.github.com/en/rest/rate-limit
+        self.github = [
+            Gauge(f"shipbot_github_{name}", what, ["account", "resource"], registry=self.registry)
+            for name, what in (
+                ("limit", "Requests that GitHub allows in an hour"),
+                ("remaining", "Requests that are left of them"),
+                ("reset_seconds", "When there are as many again, in seconds since 1970"),
+            )
+        ]
+        self.github_held = Counter(
+            "shipbot_github_held_total",
+            "Requests put off unsent: by a limit that GitHub told of, or to leave a reserve to what people wait for",
+            ["why"],
+            registry=self.registry,
+        )
         self.deploys = Counter(
             "shipbot_deploys_total",
             "Deploys that reached a state, by app, environment and state",
@@ -58,9 +86,22 @@ class Metrics:
 
         return observe
 
-    def text(self, waiting: dict[tuple[str, str], int]) -> bytes:
-        """Everything in Prometheus' text format; `waiting` counts the jobs by (kind, state)."""
+    def held(self, why: str) -> None:
+        """A request to GitHub is put off: because of a `limit`, or for the `reserve`."""
+        self.github_held.labels(why).inc()
+
+    def text(self, waiting: dict[tuple[str, str], int], budgets: Mapping[tuple[str, str], Budget]) -> bytes:
+        """Everything in Prometheus' text format.
+
+        `waiting` counts the jobs by (kind, state); `budgets` are GitHub's primary limits by (account, resource).
+        """
         self.waiting.clear()
         for (kind, state), number in waiting.items():
             self.waiting.labels(kind, state).set(number)
+        for gauge in self.github:
+            gauge.clear()
+        for (account, resource), budget in budgets.items():
+            values = (budget.limit, budget.remaining, budget.reset.timestamp())
+            for gauge, value in zip(self.github, values, strict=True):
+                gauge.labels(account, resource).set(value)
         return generate_latest(self.registry)

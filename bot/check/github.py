@@ -83,7 +83,7 @@ def look_at_github(
     for repository, apps in by_repository(config).items():
         with report.part(repository):
             try:
-                installation = _installation(github, repository, settings)
+                installation = github.installation(repository)
                 _repository(report, github, repository, apps, installation)
                 _Webhooks(report, github, repository, settings, pings).look(installation)
                 _gates_of_github(report, repository, installation)
@@ -97,13 +97,6 @@ def look_at_github(
                 report.fail(f"{repository}: {_github_says(error)}")
             except TryLater as error:
                 report.fail(f"{repository}: {later(error)}: see that {settings.github_api_url} can be reached")
-
-
-def _installation(github: GitHubClient, repository: str, settings: Settings) -> dict[str, Any] | None:
-    """The App's installation there; None where there is no App but a token."""
-    if settings.github_app_id is None:
-        return None
-    return github.installation(repository, settings.github_app_id, settings.github_app_pem)
 
 
 def _repository(

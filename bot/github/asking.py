@@ -6,16 +6,18 @@ https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 import requests
-from github import Auth, Github, GithubException, GithubIntegration
+from github import Auth, GithubException
 from github.Repository import Repository
+from github.Requester import Requester
 from urllib3.util import Retry
 
 from bot.deploys.clock import Clock
@@ -25,7 +27,6 @@ from bot.deploys.errors import (
     NotAllowedByGitHub,
     NotFoundAtGitHub,
     PersonError,
-    RateLimited,
     RepositoryMoved,
     RequestRefused,
     TokenRefused,
@@ -34,7 +35,9 @@ from bot.deploys.errors import (
     UnknownRef,
 )
 from bot.github.auth import AppTokens, GivenToken, Tokens
+from bot.github.limits import Limits
 from bot.github.payloads import Malformed
+from bot.github.remembered import Answer, Remembered
 
 TIMEOUT = 10  # seconds; GitHub itself gives up on a request after 10
 # A write is never sent again by itself: a lost answer may mean that it took effect. Reads are, at once, and
@@ -50,10 +53,89 @@ READ_AGAIN = Retry(
     redirect=False,
 )
 PAGE = 100  # of a list; GitHub's limit
-SECONDARY_WAIT = timedelta(minutes=1)  # what GitHub asks for when it names no time
 
 Observer = Callable[[str, float], None]
 Told = TypeVar("Told")
+
+
+class Sender(Requester):
+    """PyGithub's way to send, by which all is asked: it keeps to limits, and remembers answers.
+
+    `account` says whose limits, `who` whose answers: two tokens of one account may see different things.
+
+    Everything may raise RateLimited: before anything is sent, or for GitHub's refusal.
+    """
+
+    def __init__(
+        self,
+        auth: Auth.Auth,
+        api_url: str,
+        clock: Clock,
+        account: str,
+        limits: Limits,
+        remembered: Remembered,
+        who: bytes,
+    ) -> None:
+        super().__init__(
+            auth=auth,
+            base_url=api_url,
+            timeout=TIMEOUT,
+            user_agent="shipbot",
+            per_page=PAGE,
+            verify=True,
+            retry=READ_AGAIN,
+            pool_size=None,
+            seconds_between_requests=None,  # GitHub's own limits are kept to as they come
+            seconds_between_writes=None,
+            lazy=True,
+        )
+        self._clock = clock
+        self._account = account
+        self._limits = limits
+        self._remembered = remembered
+        self._who = who
+
+    def requestJson(  # PyGithub's own: every one of its requests comes through here
+        self,
+        verb: str,
+        url: str,
+        parameters: dict[str, Any] | None = None,
+        headers: dict[str, Any] | None = None,
+        input: Any | None = None,
+        cnx: Any = None,
+        follow_302_redirect: bool = False,
+    ) -> tuple[int, dict[str, Any], str]:
+        self._limits.hold(self._account, self._clock.now())
+        status, told, body = super().requestJson(verb, url, parameters, headers, input, cnx, follow_302_redirect)
+        words = str(_read(body).get("message", "")) if status in (403, 429) else ""
+        limited = self._limits.heard(self._account, status, words, told, self._clock.now())
+        if limited is not None:
+            raise limited
+        return status, told, body
+
+    def told_again(self, url: str, query: dict[str, str | int]) -> tuple[dict[str, Any], Any]:
+        """Headers and JSON of one GET that is made again and again; of the headers `etag` and `link` alone.
+
+        What was answered before is given again where GitHub says that it still holds.
+        """
+        key = self._who, self.add_parameters_to_url(url, query)
+        known = self._remembered.get(key)
+        status, headers, text = self.requestJson(
+            "GET", url, dict(query), {"If-None-Match": known.etag} if known is not None else {}
+        )
+        if status == 304 and known is not None:
+            answer = known
+        else:
+            answer = Answer(str(headers.get("etag", "")), str(headers.get("link", "")), text.encode())
+            if status == 200 and answer.etag:
+                self._remembered.put(key, answer)
+        if status >= 400:
+            raise self.createException(status, headers, _read(text))
+        try:
+            read = json.loads(answer.body) if answer.body else None
+            return {"etag": answer.etag, "link": answer.link}, read
+        except ValueError:
+            raise Malformed("no JSON") from None
 
 
 class Asking:
@@ -67,6 +149,8 @@ class Asking:
         self._tokens = tokens
         self._clock = clock
         self._observe = observe or (lambda outcome, seconds: None)
+        self.limits = tokens.limits
+        self._remembered = Remembered()
         self._local = threading.local()
 
     @contextlib.contextmanager
@@ -99,23 +183,28 @@ class Asking:
 
     def _repository(self, repository: str) -> Repository:
         token = self._tokens.token(repository)
-        clients: dict[str, Github] | None = getattr(self._local, "clients", None)
-        if clients is None or len(clients) > 50:  # installation tokens come and go
-            clients = self._local.clients = {}
-        client = clients.get(token)
-        if client is None:
-            client = clients[token] = Github(auth=Auth.Token(token), **_options(self._api_url))
-        return client.get_repo(repository)
+        senders: dict[str, Sender] | None = getattr(self._local, "senders", None)
+        if senders is None or len(senders) > 50:  # installation tokens come and go
+            senders = self._local.senders = {}
+        sender = senders.get(token.text)
+        if sender is None:
+            sender = senders[token.text] = Sender(
+                Auth.Token(token.text),
+                self._api_url,
+                self._clock,
+                token.account,
+                self.limits,
+                self._remembered,
+                hashlib.sha256(token.text.encode()).digest(),
+            )
+        return Repository(sender, url=f"/repos/{repository}")
 
     def _translate(self, error: GithubException, repository: str, permission: str, *, writing: bool) -> Exception:
         status = error.status
         data = error.data if isinstance(error.data, dict) else {}
         message = str(data.get("message", ""))
-        headers = error.headers or {}
         if status == 401:
             return TokenRefused(message)
-        if status in (403, 429) and (limited := rate_limit(status, message, headers, self._clock.now())) is not None:
-            return limited
         if status == 403:
             return NotAllowedByGitHub(repository, permission, message)
         if status == 404:
@@ -135,36 +224,45 @@ class Asking:
         return RequestRefused(status, message)
 
 
-def rate_limit(status: int, message: str, headers: Mapping[str, str], now: datetime) -> RateLimited | None:
-    """What a refusal says of a limit, None when it is of another kind. Names of `headers` are in lower case.
-
-    https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api
-    """
-    after = headers.get("retry-after", "")
-    if after.isdigit():
-        return RateLimited("GitHub", now + timedelta(seconds=int(after)))
-    if headers.get("x-ratelimit-remaining") == "0" and headers.get("x-ratelimit-reset", "").isdigit():
-        return RateLimited("GitHub", datetime.fromtimestamp(int(headers["x-ratelimit-reset"]), UTC))
-    if status == 429 or "rate limit" in message.lower():
-        return RateLimited("GitHub", now + SECONDARY_WAIT)
-    return None
-
-
 def told(asked: Repository, path: str, **query: str | int) -> Any:
     """What GitHub answers to one GET. `path` is below the repository ("": itself), or with a / below the API's root."""
-    url = path if path.startswith("/") else f"{asked.url}/{path}".removesuffix("/")
-    _, answer = asked.requester.requestJsonAndCheck("GET", url, dict(query))
+    _, answer = asked.requester.requestJsonAndCheck("GET", _address(asked, path), dict(query))
     return answer
 
 
+def told_again(asked: Repository, path: str, **query: str | int) -> Any:
+    """The same of what is asked again and again: that nothing has changed is heard for nothing."""
+    return listed_again(asked, path, **query)[1]
+
+
+def listed_again(asked: Repository, path: str, **query: str | int) -> tuple[dict[str, Any], Any]:
+    """The same with the headers `etag` and `link`."""
+    sender = asked.requester
+    assert isinstance(sender, Sender)
+    return sender.told_again(_address(asked, path), dict(query))
+
+
 def told_or_none(asked: Repository, path: str, **query: str | int) -> Any:
-    """The same; None where GitHub answers that there is no such thing, or none that it shows."""
+    """What `told` says; None where GitHub answers that there is no such thing, or none that it shows."""
+    return _or_none(told, asked, path, query)
+
+
+def told_again_or_none(asked: Repository, path: str, **query: str | int) -> Any:
+    """What `told_again` says; None where GitHub answers that there is no such thing, or none that it shows."""
+    return _or_none(told_again, asked, path, query)
+
+
+def _or_none(ask: Callable[..., Any], asked: Repository, path: str, query: dict[str, str | int]) -> Any:
     try:
-        return told(asked, path, **query)
+        return ask(asked, path, **query)
     except GithubException as error:
         if error.status == 404:
             return None
         raise
+
+
+def _address(asked: Repository, path: str) -> str:
+    return path if path.startswith("/") else f"{asked.url}/{path}".removesuffix("/")
 
 
 def readable(parse: Callable[[dict[str, Any]], Told], told: Iterable[dict[str, Any]]) -> Iterator[Told]:
@@ -179,32 +277,25 @@ def segment(text: str) -> str:
     return quote(text, safe="")
 
 
-def given_token(token: str) -> Tokens:
+def given_token(token: str, limits: Limits | None = None) -> Tokens:
     """The tokens of a personal access token."""
-    return GivenToken(token)
+    return GivenToken(token, limits or Limits())
 
 
-def app_tokens(app_id: int, private_key: str, api_url: str, clock: Clock) -> Tokens:
+def app_tokens(app_id: int, private_key: str, api_url: str, clock: Clock, limits: Limits | None = None) -> Tokens:
     """The tokens of a GitHub App; `private_key` is PEM text."""
-    return AppTokens(integration(app_id, private_key, api_url), clock)
+    limits = limits or Limits()
+    sender = Sender(Auth.AppAuth(app_id, private_key), api_url, clock, "app", limits, Remembered(), b"app")
+    return AppTokens(sender, clock, limits)
 
 
-def integration(app_id: int, private_key: str, api_url: str) -> GithubIntegration:
-    """PyGithub's way to ask as the App itself."""
-    return GithubIntegration(auth=Auth.AppAuth(app_id, private_key), **_options(api_url))
-
-
-def _options(api_url: str) -> dict[str, Any]:
-    return {
-        "base_url": api_url,
-        "timeout": TIMEOUT,
-        "retry": READ_AGAIN,
-        "per_page": 100,
-        "seconds_between_requests": None,  # GitHub's own limits are answered to as they come
-        "seconds_between_writes": None,
-        "user_agent": "shipbot",
-        "lazy": True,
-    }
+def _read(body: str) -> dict[str, Any]:
+    """The JSON of a refusal; nothing where it is none."""
+    try:
+        read = json.loads(body)
+    except ValueError:
+        return {}
+    return read if isinstance(read, dict) else {}
 
 
 def _trouble(error: Exception) -> str:

@@ -22,7 +22,7 @@ from bot.deploys.events import Deployment, PullRequest, Status
 from bot.deploys.model import Commit, Comparison, Login
 from bot.deploys.ports import Merged, NewDeployment, RepositoryFile
 from bot.deploys.refs import possible_ref
-from bot.github.asking import PAGE, Observer, integration, readable, told, told_or_none
+from bot.github.asking import PAGE, Observer, readable, told, told_again, told_or_none
 from bot.github.auth import Tokens
 from bot.github.hooks import Hooks
 from bot.github.login import DeviceFlow
@@ -57,14 +57,14 @@ class GitHubClient(Protection, Hooks):
 
     def default_branch(self, repository: str) -> str:
         with self._asking(repository, "Metadata: read") as found:
-            return found.default_branch
+            return str(told_again(found, "")["default_branch"])
 
     def commit(self, repository: str, ref: str) -> Commit | None:
         if not possible_ref(ref):
             return None
         with self._asking(repository, "Contents: read") as found:
             try:
-                commit = _commit(found.get_commit(ref).raw_data)
+                commit = _commit(told_again(found, f"commits/{quote(ref)}"))
             except GithubException as error:
                 if error.status == 422 or (error.status == 404 and "No commit found" in str(error.data)):
                     return None
@@ -77,7 +77,7 @@ class GitHubClient(Protection, Hooks):
             return None
         with self._asking(repository, "Contents: read") as found:
             try:
-                return _commit(found.get_branch(branch).raw_data["commit"])
+                return _commit(told_again(found, f"branches/{quote(branch)}")["commit"])
             except GithubException as error:
                 if error.status == 404 and "Branch not found" in str(error.data):
                     return None
@@ -199,6 +199,7 @@ class GitHubClient(Protection, Hooks):
 
     def statuses_unless(self, repository: str, deployment_id: int, etag: str) -> tuple[list[Status], str] | None:
         with self._asking(repository, "Deployments: read") as found:
+            # Not by what is remembered: there may be a thousand of these, and a tag outlives the process.
             url = f"{found.url}/deployments/{deployment_id}/statuses"
             known = {"If-None-Match": etag} if etag else {}
             headers, raw = found.requester.requestJsonAndCheck("GET", url, {"per_page": PAGE}, headers=known)
@@ -217,7 +218,7 @@ class GitHubClient(Protection, Hooks):
     def token_for(self, repository: str) -> str:
         """A token that may read it."""
         with self._telling(repository, "Contents: read"):
-            return self._tokens.token(repository)
+            return self._tokens.token(repository).text
 
     def tarball(self, repository: str, sha: str) -> str:
         """A link to the source of a commit that needs no token and is good for minutes."""
@@ -229,9 +230,10 @@ class GitHubClient(Protection, Hooks):
         with self._asking(
             repository, f"what {method} {path.partition('?')[0]} needs", writing=method != "GET"
         ) as found:
+            if method == "GET":  # providers ask how it goes again and again
+                return told_again(found, path)
             given = None if body is None else dict(body)
-            _, told = found.requester.requestJsonAndCheck(method, f"{found.url}/{path}", input=given)
-            return told
+            return found.requester.requestJsonAndCheck(method, f"{found.url}/{path}", input=given)[1]
 
     def begin_login(self) -> Login:
         with self._telling(""):
@@ -251,11 +253,12 @@ class GitHubClient(Protection, Hooks):
             _stayed(repository, raw["html_url"] + "/")
             return dict(raw.get("permissions") or {})
 
-    def installation(self, repository: str, app_id: int, private_key: str) -> dict[str, Any]:
-        """A GitHub App's installation on a repository: its `permissions` and `events`, as GitHub says them."""
-        with self._asking(repository, "Metadata: read"):
-            owner, _, name = repository.partition("/")
-            return integration(app_id, private_key, self._api_url).get_repo_installation(owner, name).raw_data
+    def installation(self, repository: str) -> dict[str, Any] | None:
+        """The GitHub App's installation on a repository: its `permissions` and `events`, as GitHub says them; None
+        where there is no App but a token."""
+        with self._telling(repository, "Metadata: read"):
+            answer = self._tokens.as_app("GET", f"/repos/{repository}/installation", {})
+            return None if answer is None else dict(answer[1])
 
 
 def _file(raw: Any) -> RepositoryFile:

@@ -12,7 +12,7 @@ from typing import Any
 
 from bot.deploys.errors import LookupFailed, NotAllowedByGitHub
 from bot.deploys.model import Check
-from bot.github.asking import PAGE, Asking, segment, told, told_or_none
+from bot.github.asking import PAGE, Asking, segment, told, told_again, told_again_or_none
 from bot.github.payloads import Report, parse_check_run, parse_commit_status
 
 ROLES = ("admin", "maintain", "write", "triage", "read")  # an organisation may have further ones of its own
@@ -27,10 +27,10 @@ class Gates(Asking):
         """Raises LookupFailed for a commit with more than 2000 reports of a kind: which are red is not known then."""
         commit = f"commits/{segment(sha)}"
         with self._asking(repository, "Commit statuses: read") as found:
-            raw = _all(partial(told, found, f"{commit}/status"), "statuses")
+            raw = _all(partial(told_again, found, f"{commit}/status"), "statuses")
             statuses = [parse_commit_status(one) for one in raw]
         with self._asking(repository, "Checks: read") as found:
-            raw = _all(partial(told, found, f"{commit}/check-runs", filter="latest"), "check_runs")
+            raw = _all(partial(told_again, found, f"{commit}/check-runs", filter="latest"), "check_runs")
             runs = [parse_check_run(one) for one in raw]
         worst: dict[str, Check] = {}
         for check in [*_newest(statuses), *_newest(runs)]:
@@ -41,7 +41,7 @@ class Gates(Asking):
 
     def permission(self, repository: str, login: str) -> str:
         with self._asking(repository, "Metadata: read") as found:
-            raw = told_or_none(found, f"collaborators/{segment(login)}/permission")
+            raw = told_again_or_none(found, f"collaborators/{segment(login)}/permission")
             if raw is None:
                 told(found, "")  # a repository that is out of sight says nothing about the person, and raises here
                 return "none"
@@ -54,10 +54,10 @@ class Gates(Asking):
         place = f"/orgs/{segment(organisation)}/teams/{segment(slug)}"
         try:
             with self._asking(repository, "Members: read") as found:
-                member = told_or_none(found, f"{place}/memberships/{segment(login)}")
+                member = told_again_or_none(found, f"{place}/memberships/{segment(login)}")
                 if member is not None:
                     return bool(member["state"] == "active")
-                if told_or_none(found, place) is None:  # GitHub hides a team by the same 404
+                if told_again_or_none(found, place) is None:  # GitHub hides a team by the same 404
                     raise LookupFailed(team, "GitHub shows me no such team")
                 return False
         except NotAllowedByGitHub as error:

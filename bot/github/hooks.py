@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from bot.deploys.events import Delivery
-from bot.github.asking import PAGE, Asking, readable, told
+from bot.github.asking import PAGE, Asking, listed_again, readable, told_again
 from bot.github.payloads import parse_delivery
 from bot.github.webhooks import PATH
 
@@ -32,7 +32,7 @@ class Hooks(Asking):
     def hooks(self, repository: str) -> list[dict[str, Any]]:
         """The repository's webhooks. Raises NotAllowedByGitHub or NotFoundAtGitHub where they are hidden."""
         with self._asking(repository, READ) as found:
-            return list(told(found, "hooks", per_page=PAGE))
+            return list(told_again(found, "hooks", per_page=PAGE))
 
     def hooks_here(self, repository: str, public_url: str) -> list[int] | None:
         if repository:
@@ -71,9 +71,10 @@ class Hooks(Asking):
         writing = method != "GET"
         if repository:
             with self._asking(repository, WRITE if writing else READ, writing=writing) as found:
-                url = f"{found.url}/hooks/{hook}/deliveries{path}"
-                answer: tuple[dict[str, Any], Any] = found.requester.requestJsonAndCheck(method, url, query)
-                return answer
+                place = f"hooks/{hook}/deliveries{path}"
+                if not writing:
+                    return listed_again(found, place, **query)
+                return found.requester.requestJsonAndCheck(method, f"{found.url}/{place}")
         with self._telling("", writing=writing):
             asked = self._tokens.as_app(method, f"/app/hook/deliveries{path}", query)
             assert asked is not None, "only an App has a webhook of its own"

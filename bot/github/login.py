@@ -20,7 +20,8 @@ from requests.adapters import HTTPAdapter
 from bot.deploys.clock import Clock
 from bot.deploys.errors import LoginEnded, LoginUnavailable, RateLimited, RequestRefused, Unavailable
 from bot.deploys.model import Login
-from bot.github.asking import READ_AGAIN, TIMEOUT, rate_limit
+from bot.github.asking import READ_AGAIN, TIMEOUT
+from bot.github.limits import rate_limit
 from bot.github.payloads import Malformed
 
 GRANT = "urn:ietf:params:oauth:grant-type:device_code"

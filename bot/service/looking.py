@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from bot.deploys import rules, states
-from bot.deploys.errors import PersonError, TryLater, Unavailable
+from bot.deploys.errors import PersonError, Unavailable
 from bot.deploys.events import Pushed, Status
 from bot.deploys.model import Deploy
 from bot.service.automating import PATIENCE
@@ -162,15 +162,15 @@ class Looking(Scheduling):
 
     @contextlib.contextmanager
     def _unless_quiet(self, repository: str) -> Iterator[None]:
-        """Asks GitHub inside, unless it has just not answered, or told us to wait: there may be a thousand looks."""
+        """Asks GitHub inside, unless it has just not answered: there may be a thousand looks."""
         owner = repository.partition("/")[0].casefold()
         until = self._quiet.get(owner)
         if until is not None and self._clock.now() < until:
             raise Unavailable("GitHub", "it has just not answered", until)
         try:
             yield
-        except TryLater as error:
-            self._quiet[owner] = error.at or self._clock.now() + QUIET
+        except Unavailable:
+            self._quiet[owner] = self._clock.now() + QUIET
             raise
 
 

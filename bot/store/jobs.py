@@ -51,6 +51,7 @@ class Job:
     delivery: str = ""
     subject: str = ""
     failures: int = 0
+    priority: int = NORMAL
 
     def json(self) -> Any:
         """The payload, parsed."""
@@ -150,6 +151,7 @@ def claim(connection: sa.Connection, worker: str, now: datetime) -> Job | None:
         delivery=row.delivery or "",
         subject=row.subject or "",
         failures=row.failures,
+        priority=row.priority,
     )
 
 

@@ -1,0 +1,150 @@
+"""How often GitHub lets itself be asked: what one thread hears of a limit holds for all that ask as the same account.
+
+https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api,
+https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from bot.deploys.errors import RateLimited
+
+CORE = "core"  # the primary limit that everything here counts against; searches and GraphQL have their own
+RESERVE = 0.1  # of an hour's requests is left to what people wait for
+SECONDARY_WAIT = timedelta(minutes=1)  # what GitHub asks for when it names no time, and twice as long each time after
+LONGEST = timedelta(hours=1)  # the primary limit's window: whatever a header says, GitHub is asked again then
+MOST = 200  # accounts, and resources of each, that are kept in mind
+
+Held = Callable[[str], None]
+
+_may_wait: ContextVar[bool] = ContextVar("may_wait", default=False)
+
+
+@contextlib.contextmanager
+def giving_way() -> Iterator[None]:
+    """Inside, GitHub is asked for what nobody waits for: that ends while there is something left for those who do."""
+    token = _may_wait.set(True)
+    try:
+        yield
+    finally:
+        _may_wait.reset(token)
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What GitHub said last of a primary limit: requests in an hour, how many are left, and until when."""
+
+    limit: int
+    remaining: int
+    reset: datetime
+
+
+@dataclass(slots=True)
+class _Account:
+    budgets: dict[str, Budget] = field(default_factory=dict)
+    until: datetime | None = None  # of a secondary limit, which is for all there is
+    in_a_row: int = 0  # secondary limits that named no time
+
+
+class Limits:
+    """Thread-safe. An account is a name for whose limits they are, never a token.
+
+    `held` is told of each request that is not made: `limit`, or `reserve` where it gives way.
+    """
+
+    def __init__(self, held: Held | None = None) -> None:
+        self._held = held or (lambda why: None)
+        self._lock = threading.Lock()
+        self._accounts: OrderedDict[str, _Account] = OrderedDict()
+
+    def hold(self, account: str, now: datetime) -> None:
+        """Raises RateLimited where GitHub must not be asked before some time, or only for those who wait."""
+        with self._lock:
+            why, until = self._kept(self._of(account), now)
+        if why:
+            self._held(why)
+            raise RateLimited("GitHub", until)
+
+    def heard(
+        self, account: str, status: int, message: str, headers: Mapping[str, str], now: datetime
+    ) -> RateLimited | None:
+        """Takes in what an answer says of limits; the error where it is a refusal because of one.
+
+        `headers` have their names in lower case.
+        """
+        limited = rate_limit(status, message, headers, now) if status in (403, 429) else None
+        with self._lock:
+            of = self._of(account)
+            self._budget(of, headers, now, certain=limited is not None)
+            if limited is None:
+                if status < 400 and (of.until is None or of.until <= now):
+                    of.in_a_row = 0
+                return None
+            if "retry-after" not in headers and headers.get("x-ratelimit-remaining") == "0":
+                return limited  # a primary one, which is in the budget
+            at = limited.at or now
+            if of.until is None or of.until <= now:  # else it was under way when the first was refused
+                of.in_a_row = 0 if "retry-after" in headers else of.in_a_row + 1
+            if "retry-after" not in headers:
+                at = now + SECONDARY_WAIT * 2 ** min(max(of.in_a_row - 1, 0), 10)
+            of.until = max(of.until or at, min(at, now + LONGEST))
+            return RateLimited("GitHub", of.until)
+
+    def known(self) -> dict[tuple[str, str], Budget]:
+        """What is known of the primary limits, by account and resource."""
+        with self._lock:
+            return {(name, what): budget for name, of in self._accounts.items() for what, budget in of.budgets.items()}
+
+    def _kept(self, of: _Account, now: datetime) -> tuple[str, datetime | None]:
+        if of.until is not None and now < of.until:
+            return "limit", of.until
+        budget = of.budgets.get(CORE)
+        if budget is None or now >= budget.reset:
+            return "", None
+        if budget.remaining <= 0:
+            return "limit", budget.reset
+        if _may_wait.get() and budget.remaining <= budget.limit * RESERVE:
+            return "reserve", budget.reset
+        return "", None
+
+    def _budget(self, of: _Account, headers: Mapping[str, str], now: datetime, *, certain: bool) -> None:
+        told = [headers.get(f"x-ratelimit-{name}", "") for name in ("limit", "remaining", "reset")]
+        if not all(text.isascii() and text.isdigit() and len(text) < 12 for text in told):
+            return  # an Enterprise Server need not have limits
+        limit, remaining, reset = map(int, told)
+        budget = Budget(limit, remaining, min(datetime.fromtimestamp(reset, UTC), now + LONGEST))
+        what = headers.get("x-ratelimit-resource") or CORE
+        known = of.budgets.get(what)
+        if known is not None and not certain and now < known.reset:  # answers need not come in order
+            if budget.reset < known.reset:
+                return
+            if budget.reset == known.reset:
+                budget = Budget(limit, min(remaining, known.remaining), known.reset)
+        if known is not None or len(of.budgets) < MOST:
+            of.budgets[what] = budget
+
+    def _of(self, account: str) -> _Account:
+        of = self._accounts.setdefault(account, _Account())
+        self._accounts.move_to_end(account)
+        if len(self._accounts) > MOST:
+            self._accounts.popitem(last=False)
+        return of
+
+
+def rate_limit(status: int, message: str, headers: Mapping[str, str], now: datetime) -> RateLimited | None:
+    """What a refusal says of a limit, None when it is of another kind. Names of `headers` are in lower case."""
+    after = headers.get("retry-after", "")
+    if after.isdigit():
+        return RateLimited("GitHub", now + timedelta(seconds=int(after)))
+    if headers.get("x-ratelimit-remaining") == "0" and headers.get("x-ratelimit-reset", "").isdigit():
+        return RateLimited("GitHub", datetime.fromtimestamp(int(headers["x-ratelimit-reset"]), UTC))
+    if status == 429 or "rate limit" in message.lower():
+        return RateLimited("GitHub", now + SECONDARY_WAIT)
+    return None
