@@ -94,7 +94,8 @@ class Limits:
                 of.in_a_row = 0 if "retry-after" in headers else of.in_a_row + 1
             if "retry-after" not in headers:
                 at = now + SECONDARY_WAIT * 2 ** min(max(of.in_a_row - 1, 0), 10)
-            of.until = max(of.until or at, min(at, now + LONGEST))
+            at = min(at, now + LONGEST)
+            of.until = max(of.until or at, at)
             return RateLimited("GitHub", of.until)
 
     def known(self) -> dict[tuple[str, str], Budget]:

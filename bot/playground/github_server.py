@@ -61,6 +61,7 @@ def github_app(github: SimulatedGitHub) -> Starlette:
             headers={k: v for k, v in request.headers.items() if k != "authorization"},
             json=parse_json(await request.body()),
         )
+        credentials = request.headers.get("authorization", "")
         fault = github.next_fault(recorded)
         if fault is not None and fault.drop == "before":
             await drop_connection(request)
@@ -70,17 +71,17 @@ def github_app(github: SimulatedGitHub) -> Starlette:
         elif not below:
             answer = github.login_answer(recorded) or Answer(404, "Not Found", {"Content-Type": "text/html"})
         else:
-            credentials = request.headers.get("authorization", "")
             answer = _answer(github, recorded, path.removeprefix(API), credentials)
         if fault is not None and fault.drop == "after":
             await drop_connection(request)
             return Response()
-        response = _response(github, answer, request.headers.get("if-none-match", ""))
-        recorded.status, recorded.answer = response.status_code, answer.body
-        if response.status_code == 304:
-            recorded.answer = None
-            github.uncount_request()
-        return response
+        etag = _etag(answer, credentials) if request.method == "GET" else ""
+        if etag and request.headers.get("if-none-match") == etag:
+            answer = Answer(304, None, answer.headers)
+            if fault is None:
+                github.uncount_request()
+        recorded.status, recorded.answer = answer.status, answer.body
+        return _response(github, answer, etag)
 
     return Starlette(routes=[Path("/{path:path}", serve, methods=METHODS)])
 
@@ -182,7 +183,14 @@ def _permit(actor: Actor, route: Route, repo: Repository | None) -> None:
     raise _Forbidden(actor, route.needs)
 
 
-def _response(github: SimulatedGitHub, answer: Answer, known: str) -> Response:
+def _etag(answer: Answer, credentials: str) -> str:
+    """An answer's tag; another one for each token, since GitHub's answers vary with the Authorization."""
+    if answer.status != 200 or answer.body is None:
+        return ""
+    return f'W/"{hashlib.sha256(credentials.encode() + _bytes(answer.body)).hexdigest()}"'
+
+
+def _response(github: SimulatedGitHub, answer: Answer, etag: str) -> Response:
     rate = github.rate()
     headers = {
         "X-GitHub-Media-Type": "github.v3; format=json",
@@ -194,15 +202,12 @@ def _response(github: SimulatedGitHub, answer: Answer, known: str) -> Response:
         headers["X-OAuth-Scopes"] = "read:org, repo"
     headers.update(answer.headers)
     headers = {name.lower(): value for name, value in headers.items()}
+    if etag:
+        headers["etag"] = etag
     if answer.body is None:
         return Response(status_code=answer.status, headers=headers)
     headers.setdefault("content-type", "application/json; charset=utf-8")
-    body = _bytes(answer.body)
-    if answer.status == 200:
-        headers["etag"] = f'W/"{hashlib.sha256(body).hexdigest()}"'
-        if known == headers["etag"]:
-            return Response(status_code=304, headers=headers)
-    return Response(body, answer.status, headers)
+    return Response(_bytes(answer.body), answer.status, headers)
 
 
 def _bytes(body: Any) -> bytes:

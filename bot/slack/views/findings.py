@@ -67,7 +67,8 @@ def why_unknown(problem: Problem) -> str:
         case "Unavailable":
             return f"{facts['service']} is not answering"
         case "RateLimited":
-            return f"{facts['service']} lets me ask no more for now"
+            until = f"until {clock_time(datetime.fromisoformat(facts['at']))}" if facts["at"] else "for now"
+            return f"{facts['service']} lets me ask no more {until}"
         case "NotAllowedByGitHub":
             return f"my token or app lacks the permission *{escape(flat(facts['permission']))}*"
         case "NotFoundAtGitHub":
