@@ -138,7 +138,8 @@ class GitHub(Protocol):
         """The ids of a repository's webhooks that lead to this bot; `public_url` is where it is reached, "" when that
         is not known.
 
-        Of the GitHub App's own where `repository` is "": its id is 0; None where there is no App.
+        Of an organization's where `repository` is its name alone. Of the GitHub App's own where it is "": its id is 0;
+        None where there is no App.
         """
         ...
 

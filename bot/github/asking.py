@@ -155,7 +155,10 @@ class Asking:
 
     @contextlib.contextmanager
     def _asking(self, repository: str, permission: str, *, writing: bool = False) -> Iterator[Repository]:
-        """PyGithub's repository; whatever goes wrong inside comes out as one of our errors."""
+        """PyGithub's repository; whatever goes wrong inside comes out as one of our errors.
+
+        An organization, by its name alone, comes as one too: its address is all that is good of it.
+        """
         with self._telling(repository, permission, writing=writing):
             yield self._repository(repository)
 
@@ -197,7 +200,7 @@ class Asking:
                 self._remembered,
                 hashlib.sha256(token.text.encode()).digest(),
             )
-        return Repository(sender, url=f"/repos/{repository}")
+        return Repository(sender, url=f"/{'repos' if '/' in repository else 'orgs'}/{repository}")
 
     def _translate(self, error: GithubException, repository: str, permission: str, *, writing: bool) -> Exception:
         status = error.status

@@ -16,7 +16,7 @@ from bot.github.payloads import parse_delivery
 from bot.github.webhooks import PATH
 
 PAGES = 10  # of deliveries in one look
-READ, WRITE = "Webhooks: read", "Webhooks: write"
+READ, WRITE = "Webhooks: read", "Webhooks: write"  # of the repository, or of the organization
 _NEXT = re.compile(r'[?&]cursor=([^&>]+)[^>]*>; rel="next"')
 
 
@@ -30,7 +30,10 @@ class Hooks(Asking):
     """The part of the port `bot.deploys.ports.GitHub` that is about webhooks. Thread-safe."""
 
     def hooks(self, repository: str) -> list[dict[str, Any]]:
-        """The repository's webhooks. Raises NotAllowedByGitHub or NotFoundAtGitHub where they are hidden."""
+        """The webhooks of a repository, or of an organization by its name alone.
+
+        Raises NotAllowedByGitHub or NotFoundAtGitHub where they are hidden.
+        """
         with self._asking(repository, READ) as found:
             return list(told_again(found, "hooks", per_page=PAGE))
 

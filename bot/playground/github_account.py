@@ -74,6 +74,38 @@ def team_membership(call: Call) -> Answer:
     return ok({"url": url, "role": "member", "state": "active"})
 
 
+# Webhooks of organizations
+
+
+def _organization_hooks(call: Call) -> dict[int, Hook]:
+    return call.github.organization_hooks.get(call.args[0].lower(), {})
+
+
+def _organization_hook(call: Call) -> Hook:
+    found = _organization_hooks(call).get(int(call.args[1]) if call.args[1].isdecimal() else 0)
+    if found is None:
+        raise Refused(404, "Not Found")
+    return found
+
+
+@route("GET", "/orgs/{org}/hooks", "organization_hooks=read", "orgs/webhooks#list-organization-webhooks")
+def organization_hooks(call: Call) -> Answer:
+    organization = call.github.person(call.args[0], kind="Organization")
+    shown, links = call.page(list(_organization_hooks(call).values()))
+    return ok([call.github.records.organization_hook(organization, one) for one in shown], links)
+
+
+@route("GET", "/orgs/{org}/hooks/{id}/deliveries", "organization_hooks=read", "orgs/webhooks")
+def organization_hook_deliveries(call: Call) -> Answer:
+    return delivery_page(call, _organization_hook(call))
+
+
+@route("POST", "/orgs/{org}/hooks/{id}/deliveries/{delivery}/attempts", "organization_hooks=write", "orgs/webhooks")
+def redeliver_to_organization(call: Call) -> Answer:
+    call.github.redeliver(call.github.delivery_of(_organization_hook(call), call.args[2]))
+    return Answer(202, {})
+
+
 # The app
 
 
@@ -149,6 +181,11 @@ def installation_repositories(call: Call) -> Answer:
     shown, links = call.page(seen)
     bodies = [call.github.records.repository(repo) for repo in shown]
     return ok({"total_count": len(seen), "repositories": bodies}, links)
+
+
+@route("GET", "/orgs/{org}/installation", doc="apps/apps")
+def organization_installation(call: Call) -> Answer:
+    return ok(_installation(call))
 
 
 @repository_routes.add("GET", "/installation", doc="apps/apps")

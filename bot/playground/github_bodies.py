@@ -263,7 +263,18 @@ class Bodies:
         url = f"{self.repository_api(repo)}/hooks/{hook.id}"
         code, status, message = hook.last_response
         return {
-            "type": "Repository",
+            **self._hook(hook, url, "Repository"),
+            "test_url": f"{url}/test",
+            "last_response": {"code": code, "status": status, "message": message},
+        }
+
+    def organization_hook(self, organization: Person, hook: Hook) -> Json:
+        """An organization's webhook. Of this GitHub does not tell how the last delivery went."""
+        return self._hook(hook, f"{self.api}/orgs/{organization.login}/hooks/{hook.id}", "Organization")
+
+    def _hook(self, hook: Hook, url: str, kind: str) -> Json:
+        return {
+            "type": kind,
             "id": hook.id,
             "name": "web",
             "active": hook.active,
@@ -277,10 +288,8 @@ class Bodies:
             "updated_at": stamp(hook.created_at),
             "created_at": stamp(hook.created_at),
             "url": url,
-            "test_url": f"{url}/test",
             "ping_url": f"{url}/pings",
             "deliveries_url": f"{url}/deliveries",
-            "last_response": {"code": code, "status": status, "message": message},
         }
 
     # Commits and refs

@@ -38,7 +38,7 @@ class Delivery:
     id: int
     guid: str
     hook_id: int
-    repository_id: int
+    repository_id: int | None
     target_url: str
     event: str
     action: str | None
@@ -62,6 +62,7 @@ class Webhooks(World):
         self.pending: list[Delivery] = []
         self.deliveries: list[Delivery] = []
         self.app_hook: Hook | None = None
+        self.organization_hooks: dict[str, dict[int, Hook]] = {}  # by the organization's login in lower case
         self._arrived = threading.Condition(self.lock)
 
     def add_hook(
@@ -93,6 +94,25 @@ class Webhooks(World):
         with self.change():
             self.app_hook = Hook(self.next_id("hook"), target_url, secret, tuple(events), "json", True, self.now())
 
+    def add_organization_hook(
+        self, login: str, target_url: str, *, secret: str, events: tuple[str, ...] = ("*",)
+    ) -> int:
+        """Gives an organization a webhook, which is told of all its repositories, and queues its `ping`. Returns its
+        id."""
+        with self.change():
+            organization = self.person(login, kind="Organization")
+            hook = Hook(self.next_id("hook"), target_url, secret, tuple(events), "json", True, self.now())
+            self.organization_hooks.setdefault(login.lower(), {})[hook.id] = hook
+            payload = {
+                "zen": "Ship small, ship often.",
+                "hook_id": hook.id,
+                "hook": self.records.organization_hook(organization, hook),
+                "organization": self._organization(organization),
+                "sender": self.records.user(organization),
+            }
+            self._queue(None, hook, "ping", payload, organization=organization)
+            return hook.id
+
     def ping(self, repo: Repository, hook: Hook) -> None:
         payload = {
             "zen": "Ship small, ship often.",
@@ -112,6 +132,9 @@ class Webhooks(World):
             for hook in (*repo.hooks.values(), *([self.app_hook] if self.app_hook is not None else [])):
                 if hook.wants(event):
                     self._queue(repo, hook, event, whole)
+            for hook in self.organization_hooks.get(repo.owner.login.lower(), {}).values():
+                if hook.wants(event):
+                    self._queue(repo, hook, event, whole, organization=repo.owner)
 
     def redeliver(self, delivery: Delivery) -> Delivery:
         """Queues another attempt under the same GUID."""
@@ -172,27 +195,30 @@ class Webhooks(World):
     def _common(self, repo: Repository, sender: Person) -> Json:
         common: Json = {"repository": self.records.repository(repo), "sender": self.records.user(sender)}
         if repo.owner.kind == "Organization":
-            url = f"{self.records.api}/orgs/{repo.owner.login}"
-            common["organization"] = {
-                "login": repo.owner.login,
-                "id": repo.owner.id,
-                "node_id": node_id("Organization", repo.owner.id),
-                "url": url,
-                "repos_url": f"{url}/repos",
-                "events_url": f"{url}/events",
-                "hooks_url": f"{url}/hooks",
-                "issues_url": f"{url}/issues",
-                "members_url": f"{url}/members{{/member}}",
-                "public_members_url": f"{url}/public_members{{/member}}",
-                "avatar_url": f"{self.url}/avatars/u/{repo.owner.id}",
-                "description": None,
-            }
+            common["organization"] = self._organization(repo.owner)
         if self.app_id is not None:
             common["installation"] = {
                 "id": INSTALLATION_ID,
                 "node_id": node_id("IntegrationInstallation", INSTALLATION_ID),
             }
         return common
+
+    def _organization(self, organization: Person) -> Json:
+        url = f"{self.records.api}/orgs/{organization.login}"
+        return {
+            "login": organization.login,
+            "id": organization.id,
+            "node_id": node_id("Organization", organization.id),
+            "url": url,
+            "repos_url": f"{url}/repos",
+            "events_url": f"{url}/events",
+            "hooks_url": f"{url}/hooks",
+            "issues_url": f"{url}/issues",
+            "members_url": f"{url}/members{{/member}}",
+            "public_members_url": f"{url}/public_members{{/member}}",
+            "avatar_url": f"{self.url}/avatars/u/{organization.id}",
+            "description": None,
+        }
 
     def _push_repository(self, repo: Repository) -> Json:
         """`push` alone writes a repository with times as seconds since 1970 and its owner's name."""
@@ -209,12 +235,26 @@ class Webhooks(World):
 
     # Sending
 
-    def _queue(self, repo: Repository, hook: Hook, event: str, payload: Json) -> None:
+    def _queue(
+        self,
+        repo: Repository | None,
+        hook: Hook,
+        event: str,
+        payload: Json,
+        *,
+        organization: Person | None = None,
+    ) -> None:
         text = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
         form = hook.content_type == "form"
         body = (urlencode({"payload": text}) if form else text).encode()
         guid = str(uuid.uuid4())
-        of_app = hook.of_app or hook is self.app_hook
+        if hook.of_app or hook is self.app_hook:
+            kind, whose = "integration", self.app_id
+        elif organization is not None:
+            kind, whose = "organization", organization.id
+        else:
+            assert repo is not None
+            kind, whose = "repository", repo.id
         headers = {
             "Accept": "*/*",
             "Content-Type": "application/x-www-form-urlencoded" if form else "application/json",
@@ -222,8 +262,8 @@ class Webhooks(World):
             "X-GitHub-Delivery": guid,
             "X-GitHub-Event": event,
             "X-GitHub-Hook-ID": str(hook.id),
-            "X-GitHub-Hook-Installation-Target-ID": str(self.app_id if of_app else repo.id),
-            "X-GitHub-Hook-Installation-Target-Type": "integration" if of_app else "repository",
+            "X-GitHub-Hook-Installation-Target-ID": str(whose),
+            "X-GitHub-Hook-Installation-Target-Type": kind,
         }
         if hook.secret:
             for name, method in (("X-Hub-Signature", "sha1"), ("X-Hub-Signature-256", "sha256")):
@@ -233,7 +273,7 @@ class Webhooks(World):
                 id=self.next_id("delivery"),
                 guid=guid,
                 hook_id=hook.id,
-                repository_id=repo.id,
+                repository_id=repo.id if repo is not None else None,
                 target_url=hook.target_url,
                 event=event,
                 action=payload.get("action"),
@@ -261,11 +301,10 @@ class Webhooks(World):
                     response_body=text,
                 )
             )
-            repo = self.repository_by_id(delivery.repository_id)
-            if repo is not None and delivery.hook_id in repo.hooks:
+            hooks = [repo.hooks for repo in self.repositories.values()] + [*self.organization_hooks.values()]
+            for hook in (found[delivery.hook_id] for found in hooks if delivery.hook_id in found):
                 message = None if status == "OK" else status
-                word = "active" if status == "OK" else "failed"
-                repo.hooks[delivery.hook_id].last_response = (code, word, message)
+                hook.last_response = (code, "active" if status == "OK" else "failed", message)
         return code
 
 

@@ -153,6 +153,14 @@ class Core:
         for deploy in waiting:
             self._refresh(connection, deploy)
 
+    def _mark_inactive(self, deploy: Deploy, description: str) -> None:
+        """Tells GitHub that a deployment is not wanted any more, unless an earlier try did and its answer was lost."""
+        assert deploy.deployment_id is not None
+        told = self._github.statuses(deploy.repository, deploy.deployment_id)
+        newest = max(told, key=lambda status: status.id, default=None)
+        if newest is None or newest.state != states.INACTIVE:
+            self._github.write_status(deploy.repository, deploy.deployment_id, states.INACTIVE, description)
+
     # jobs
 
     def _decide_soon(self, connection: sa.Connection, number: int, at: datetime | None = None) -> None:

@@ -74,7 +74,7 @@ class Previewing(Hearing):
             return
         now = self._clock.now()
         try:
-            self._github.write_status(deploy.repository, deploy.deployment_id, states.INACTIVE, "The preview is gone")
+            self._mark_inactive(deploy, "The preview is gone")
         except PersonError:
             with self._store.write() as connection:
                 deploy = self._locked(connection, number)

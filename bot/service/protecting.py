@@ -178,6 +178,8 @@ class Protecting(Creating):
         comment = _waits(deploy)
         if not comment or comment == asked.told or asked.reports >= REPORTS:
             return
+        with self._store.write() as connection:  # counted first: when no answer comes, GitHub may have it
+            protections.update_protection(connection, deploy.number, reports=asked.reports + 1)
         try:
             self._github.report_protection(deploy.repository, asked.run, deploy.environment, comment)
         except PersonError as error:
@@ -185,7 +187,7 @@ class Protecting(Creating):
                 "protection_not_reported", deploy=deploy.number, reason=repr(error)
             )  # the answer is what counts
         with self._store.write() as connection:
-            protections.update_protection(connection, deploy.number, reports=asked.reports + 1, told=comment)
+            protections.update_protection(connection, deploy.number, told=comment)
 
     def _let_in(self, deploy: Deploy, asked: Protection) -> None:
         waited = self._clock.now() - (deploy.cleared_at or deploy.asked_at)

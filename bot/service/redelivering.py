@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import msgspec
 import structlog
 
-from bot.deploys.errors import NotFoundAtGitHub, PersonError, RequestRefused
+from bot.deploys.errors import NotFoundAtGitHub, PersonError, RateLimited, RequestRefused
 from bot.service.core import DELIVERIES
 from bot.service.looking import Looking, turn
 from bot.store import jobs, records
@@ -46,7 +46,7 @@ class Hook(msgspec.Struct):
 
 
 class Hooks(msgspec.Struct):
-    """The webhooks of a repository, or of the GitHub App, that lead here. `hidden`: they may not be read."""
+    """The webhooks of one of them that lead here. `hidden`: they may not be read."""
 
     listed_at: datetime | None = None
     hidden: bool = False
@@ -67,7 +67,7 @@ class Redelivering(Looking):
             # What came before this bot was never meant for it; its first look follows the reading of the past.
             known = [name for name in repositories if records.fact(connection, f"past:{name}") is not None]
             looked = records.facts_like(connection, "deliveries:")
-        for index, repository in enumerate(["", *known] if known else []):
+        for index, repository in enumerate(_with_owners(known)):
             _, last = looked.get(f"deliveries:{repository}", (None, None))
             at = self._began + turn(index)
             # One that starts again and again looks once a minute all the same.
@@ -75,11 +75,12 @@ class Redelivering(Looking):
 
     def read_past(self, repository: str) -> None:
         super().read_past(repository)
-        for which in ("", repository):
+        for which in _with_owners([repository]):
             self._redeliver_at(which, self._clock.now() + CALM)
 
     def redeliver(self, repository: str) -> None:
-        """Looks for webhooks of a repository (of the GitHub App: "") that have not arrived, and asks for them again.
+        """Looks for webhooks of a repository that have not arrived, and asks for them again; of an organization by its
+        name alone, of the GitHub App by "".
 
         It goes on after a minute while any is lost, else after a quarter of an hour. What may not be read or asked for
         is said in the log, once. Raises TryLater while GitHub can't be asked.
@@ -88,7 +89,8 @@ class Redelivering(Looking):
         now = self._clock.now()
         with self._store.read() as connection:
             fact = records.fact(connection, name)
-            past = [at for _, at in records.facts_like(connection, f"past:{repository}").values()]
+            of_it = repository if "/" in repository or not repository else f"{repository}/"
+            past = [at for _, at in records.facts_like(connection, f"past:{of_it}").values()]
         known = msgspec.convert(fact, Hooks) if fact is not None else Hooks()
         since = max(min(past, default=now), now - KEPT)
         try:
@@ -119,7 +121,9 @@ class Redelivering(Looking):
                 known.hidden = False
         except PersonError as error:
             if not known.hidden and not (isinstance(error, NotFoundAtGitHub) and known.hooks):
-                log.warning("redelivery_refused", repository=repository or "the App", reason=repr(error))
+                # Few let this bot see an organization's webhooks, and few need to.
+                say = log.warning if "/" in repository or not repository or self._pinged(repository) else log.info
+                say("redelivery_refused", repository=repository or "the App", reason=repr(error))
                 known.hidden = True
             known.listed_at = None  # one of them may be gone
         return True
@@ -148,16 +152,25 @@ class Redelivering(Looking):
             tried = [lost for lost in due if lost.asks]
             due = [lost for lost in due if not lost.asks] + tried[:1]
         for lost in due[:AT_ONCE]:
+            before, lost.asked_at = lost.asked_at, now  # first: when no answer comes, it may be on its way
             try:
                 self._github.redeliver(repository, number, lost.attempt)
+            except RateLimited:
+                lost.asked_at = before
+                raise
             except (NotFoundAtGitHub, RequestRefused) as error:  # GitHub has it no more
                 log.warning("not_redelivered", repository=repository, attempt=lost.attempt, reason=repr(error))
                 lost.asks = ASKS
                 continue
             log.info("redelivery", repository=repository or "the App", attempt=lost.attempt)
-            lost.asked_at = now
             if hook.reached or not lost.asks:
                 lost.asks += 1
+
+    def _pinged(self, organization: str) -> bool:
+        """Whether a webhook of the organization has been heard of."""
+        with self._store.read() as connection:
+            pings = records.facts_like(connection, "ping:")
+        return f"ping:{organization}".casefold() in {name.casefold() for name in pings}
 
     def _redeliver_at(self, repository: str, at: datetime) -> None:
         job = jobs.new_job(
@@ -169,6 +182,12 @@ class Redelivering(Looking):
         )
         with self._store.write() as connection:
             jobs.add(connection, job, self._clock.now())
+
+
+def _with_owners(repositories: list[str]) -> list[str]:
+    """Whose webhooks may tell of them: the GitHub App, their organizations, and they themselves."""
+    owners = dict.fromkeys(name.partition("/")[0] for name in repositories)
+    return ["", *owners, *repositories] if repositories else []
 
 
 def _young(hook: Hook, now: datetime) -> bool:

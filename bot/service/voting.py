@@ -128,9 +128,7 @@ class Voting(Asking):
             return
         by = deploy.problem.facts.get("user_name") if deploy.problem else ""
         try:
-            self._github.write_status(
-                deploy.repository, deploy.deployment_id, states.INACTIVE, f"Cancelled in Slack by {by or 'somebody'}"
-            )
+            self._mark_inactive(deploy, f"Cancelled in Slack by {by or 'somebody'}")
         except PersonError:
             with self._store.write() as connection:
                 deploy = self._locked(connection, number)

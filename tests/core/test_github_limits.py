@@ -37,8 +37,7 @@ def held_until(limits: Limits, now: datetime = START, account: str = "token") ->
     try:
         limits.hold(account, now)
     except RateLimited as limited:
-        assert limited.at is not None
-        return limited.at
+        return limited.at or now
     return None
 
 
