@@ -1,4 +1,4 @@
-"""`python -m bot check`: proves the environment, the config, the database, Slack and GitHub, one line each.
+"""`python -m bot check`: proves environment, config, database, Slack, GitHub and providers, one line each.
 
     ok    what works
     warn  what may be meant so, or can't be known
@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from bot.app import github_client, slack_client
 from bot.check.github import look_at_github
+from bot.check.providers import look_at_providers
 from bot.check.report import Report
 from bot.check.slack import look_at_slack
 from bot.deploys.clock import SystemClock
@@ -56,7 +57,9 @@ def check(settings: Settings | None, config: Config | None, faults: list[str]) -
         look_at_slack(report, slack_client(settings, clock), settings, config)
     if config is not None:
         with report.part("GitHub"):
-            look_at_github(report, github_client(settings, clock), settings, config, pings)
+            github = github_client(settings, clock)
+            look_at_github(report, github, settings, config, pings)
+            look_at_providers(report, github, config)
     return 1 if report.failed else 0
 
 

@@ -46,6 +46,7 @@ APP_EVENT_NAMES = {
     "deployment_review": "Deployment review",
 }
 NO_COMMIT = "0" * 40  # a deployment of it can be asked for and never made, which shows whether it is allowed
+NO_DELIVERY = 0  # the same for having a webhook sent once more
 ANYBODY = "ghost"  # GitHub's account of nobody in particular: what matters is whether an answer is given
 ROLES = ("admin", "maintain", "push", "triage", "pull")
 
@@ -94,7 +95,7 @@ def look_at_github(
                 )
                 return  # it is the same for every repository
             except PersonError as error:
-                report.fail(f"{repository}: {_github_says(error)}")
+                report.fail(f"{repository}: {github_says(error)}")
             except TryLater as error:
                 report.fail(f"{repository}: {later(error)}: see that {settings.github_api_url} can be reached")
 
@@ -174,7 +175,7 @@ def _impossible(repository: str) -> NewDeployment:
     )
 
 
-def _github_says(error: PersonError) -> str:
+def github_says(error: PersonError) -> str:
     """A refusal of GitHub's, and what to do about it."""
     match error:
         case NotAllowedByGitHub():
@@ -256,17 +257,50 @@ class _Webhooks:
 
     def _good(self, hook: dict[str, Any]) -> None:
         text = f"{self._repository}: the webhook to {_address(hook)} is set up well"
-        if _last_response(hook).get("code") is None:
+        lost = self._lost(self._repository, hook)
+        if lost:
+            self._report.warn(f"{text}; {lost}")
+        elif _last_response(hook).get("code") is None:
             self._report.warn(f"{text}; nothing was delivered yet")
         else:
             self._report.ok(f"{text}, and its last delivery arrived")
 
+    def _lost(self, whose: str, hook: dict[str, Any]) -> str:
+        """What keeps a webhook that was lost from being asked for; '' when nothing does."""
+        try:
+            self._github.redeliver(whose, int(hook["id"]), NO_DELIVERY)
+        except NotAllowedByGitHub:
+            return _hidden("ask for one that was lost", whose)
+        except (NotFoundAtGitHub, RequestRefused):
+            pass
+        return ""
+
+    def _of_organization(self, pinged: datetime | None) -> bool:
+        """Whether the owner's webhook has to tell of the repository, which is then said."""
+        text = f"{self._repository}: has no webhook of its own; that of {self._owner}"
+        try:
+            hooks = self._github.hooks(self._owner)
+        except (NotAllowedByGitHub, NotFoundAtGitHub):
+            if pinged is None:
+                return False
+            self._report.warn(f"{text} pinged me {at(pinged)}; {_hidden('list what was lost of it', self._owner)}")
+            return True
+        ours = [hook for hook in hooks if leads_here(_address(hook), self._here)]
+        if not ours:
+            return False
+        faults = [_hook_fault(hook) for hook in ours]
+        if all(faults):
+            self._report.fail(f"{self._owner}: {faults[0]}")
+        elif lost := self._lost(self._owner, ours[faults.index("")]):
+            self._report.warn(f"{text} is set up well; {lost}")
+        elif pinged is None:
+            self._report.warn(f"{text} is set up well; it has not pinged me yet")
+        else:
+            self._report.ok(f"{text} is set up well, and pinged me {at(pinged)}")
+        return True
+
     def _none(self, elsewhere: list[str]) -> None:
-        pinged = self._pings.get(self._owner.casefold())
-        if pinged is not None:
-            self._report.ok(
-                f"{self._repository}: has no webhook of its own; that of {self._owner} pinged me {at(pinged)}"
-            )
+        if self._of_organization(self._pings.get(self._owner.casefold())):
             return
         stray = next((url for url in elsewhere if leads_here(url, "")), None)
         self._report.fail(
@@ -276,7 +310,10 @@ class _Webhooks:
         )
 
     def _unlisted(self) -> None:
-        hidden = f"{self._repository}: I may not list its webhooks, nor ask for one that was lost (Webhooks: write)"
+        hidden = (
+            f"{self._repository}: I may not list its webhooks, nor ask for one that was lost (that takes Webhooks: "
+            "write, or admin:repo_hook of a classic token)"
+        )
         times = [
             self._pings[name.casefold()] for name in (self._repository, self._owner) if name.casefold() in self._pings
         ]
@@ -302,6 +339,11 @@ class _Webhooks:
             self._report.warn(
                 f"{text} has not pinged me yet: see in the App's settings that it leads to {self._wanted}"
             )
+
+
+def _hidden(what: str, whose: str) -> str:
+    scope = "admin:repo_hook" if "/" in whose else "admin:org_hook"
+    return f"I may not {what}: grant the token or App Webhooks: write of {whose} ({scope}, if it is a classic token)"
 
 
 def _named(events: Iterable[str]) -> str:

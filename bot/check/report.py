@@ -36,6 +36,10 @@ class Report:
         except Exception as error:
             self.fail(f"{what} could not be looked at ({type(error).__name__}: {error}): this is unexpected")
 
+    def hide(self, secrets: list[str]) -> None:
+        """From now on these are in no line either."""
+        self._secrets += [secret for secret in secrets if len(secret) >= 4]
+
     def _write(self, mark: str, text: str) -> None:
         for secret in self._secrets:
             text = text.replace(secret, HIDDEN)

@@ -24,6 +24,7 @@ from bot.providers.base import (
     ProviderConfig,
     Reporter,
     Stopped,
+    Trial,
     TryLater,
     Variable,
     Work,
@@ -40,6 +41,7 @@ DEEPEST = 20  # of one thing in another in it
 APPEARS = 60.0  # seconds in which a run that GitHub took on must be there
 LOST = 20.0  # the same for one that it may have taken on: after that it is asked again
 POLL = 3.0  # seconds between looks for it
+NO_REF = "shipbot..check"  # a workflow can be asked for at it and never run: git allows no such name
 
 
 def _input(value: Any) -> str:
@@ -112,6 +114,25 @@ class Actions:
             work.github.ask("POST", f"actions/runs/{number}/cancel")
             reporter.write(f"Run {number} is cancelled\n")
 
+    def prove(self, config: Settings, trial: Trial) -> str:
+        """Asks for a run at a ref that can't be, which shows whether it is allowed."""
+        if config.workflow is None:
+            try:
+                trial.github.ask("GET", "actions/runs?event=deployment&per_page=1")
+            except NotAllowedByGitHub:
+                raise Fault(f"GitHub shows me no runs in {trial.repository}: that needs Actions: read") from None
+            return "runs can be watched"
+        try:
+            trial.github.ask("POST", f"{_path(config.workflow)}/dispatches", {"ref": NO_REF})
+        except NotFoundAtGitHub:
+            raise _no_workflow(config.workflow, trial.repository) from None
+        except NotAllowedByGitHub:
+            raise _not_allowed(trial.repository) from None
+        except (UnknownRef, RequestRefused) as refused:
+            if isinstance(refused, RequestRefused) and refused.status != 422:
+                raise
+        return f"{config.workflow} can be run"
+
 
 PROVIDER = Actions()
 
@@ -125,7 +146,7 @@ class _Dispatch:
         self._config = config
         self._work = work
         self._reporter = reporter
-        self._path = f"actions/workflows/{quote(config.workflow, safe='')}"
+        self._path = _path(config.workflow)
 
     def run(self) -> int:
         """The run's number, which is remembered. Raises Fault where it can't be run."""
@@ -141,11 +162,9 @@ class _Dispatch:
             if found is None:
                 found = self._ask(known) or self._look_for(known, APPEARS)
         except NotFoundAtGitHub:
-            raise Fault(
-                f"GitHub has no workflow {self._file} on the default branch of {work.repository}, or shows none"
-            ) from None
+            raise _no_workflow(self._file, work.repository) from None
         except NotAllowedByGitHub:
-            raise Fault(f"GitHub lets me run no workflows in {work.repository}: that needs Actions: write") from None
+            raise _not_allowed(work.repository) from None
         if found is None:
             raise Fault(f"GitHub took {self._file} on, but no run of it appeared within {APPEARS:.0f} s")
         self._reporter.remember({**known, "run": found})
@@ -276,6 +295,18 @@ class _Dispatch:
 
     def _runs(self, query: str) -> list[dict[str, Any]]:
         return list(self._work.github.ask("GET", f"{self._path}/runs?{query}")["workflow_runs"])
+
+
+def _path(file: str) -> str:
+    return f"actions/workflows/{quote(file, safe='')}"
+
+
+def _no_workflow(file: str, repository: str) -> Fault:
+    return Fault(f"GitHub has no workflow {file} on the default branch of {repository}, or shows none")
+
+
+def _not_allowed(repository: str) -> Fault:
+    return Fault(f"GitHub lets me run no workflows in {repository}: that needs Actions: write")
 
 
 def _is_plain(text: str) -> bool:

@@ -20,12 +20,14 @@ __all__ = [
     "Fault",
     "Outcome",
     "PersonError",
+    "Provable",
     "Provider",
     "ProviderConfig",
     "Reporter",
     "Repository",
     "Stopped",
     "Told",
+    "Trial",
     "TryLater",
     "Variable",
     "Work",
@@ -263,4 +265,24 @@ class Provider(Protocol[Settings]):
         """Ends what an earlier attempt has begun elsewhere and left, as far as that can be done: the deployment was
         cancelled, or its time ran out, while nobody carried it out. `reporter.check` and `wait` raise Stopped after
         half a minute. May raise what `run` may; after TryLater it is called again a few times."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What a provider may try for `python -m bot check`: to ask, never to change anything."""
+
+    repository: str  # owner/name
+    github: Repository
+    variables: Mapping[str, str] = field(repr=False)  # as in Work; those that are required are set
+
+
+class Provable(Protocol[Settings]):
+    """What a provider may be beside: one that is tried before the first deployment."""
+
+    def prove(self, config: Settings, trial: Trial) -> str:
+        """What could be seen to work, within a sentence and without a secret, in seconds.
+
+        Raises Fault for what would not work, and may let pass PersonError and TryLater.
+        """
         ...

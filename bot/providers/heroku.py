@@ -19,6 +19,7 @@ from bot.providers.base import (
     ProviderConfig,
     Reporter,
     Stopped,
+    Trial,
     Variable,
     Work,
     failure,
@@ -72,25 +73,38 @@ class Heroku:
             )
         if work.hosts:
             raise Fault(f"Heroku deploys an app as a whole, not to “{work.hosts[:30]}” alone.")
-        with contextlib.closing(self._platform(config, work, reporter)) as platform:
+        with contextlib.closing(_platform(config, work.variables, reporter.wait, reporter.in_progress)) as platform:
             return _Deploy(config.app, work, reporter, platform).run()
 
     def wind_up(self, config: Settings, work: Work, reporter: Reporter) -> None:
-        with contextlib.closing(self._platform(config, work, reporter)) as platform:
+        with contextlib.closing(_platform(config, work.variables, reporter.wait, reporter.in_progress)) as platform:
             _Deploy(config.app, work, reporter, platform).wind_up()
 
-    def _platform(self, config: Settings, work: Work, reporter: Reporter) -> Platform:
-        """Raises Fault for variables that can't be right."""
-        url = work.variables.get(URL) or API
-        if not url.startswith(("https://", "http://")):
-            raise Fault(f"{URL} must be an address such as {API}.")
-        token = work.variables[KEY].strip()
-        if not re.fullmatch(r"[!-~]+", token):
-            raise Fault(f"{KEY} holds characters that no token has.")
-        return Platform(url, token, config.app, reporter.wait, reporter.in_progress)
+    def prove(self, config: Settings, trial: Trial) -> str:
+        def give_up(_seconds: float) -> None:
+            raise Fault(f"Heroku does not answer: see that {trial.variables.get(URL) or API} can be reached.")
+
+        def limited(_words: str) -> None:
+            raise Fault("Heroku's rate limit is reached: check again in a minute.")
+
+        with contextlib.closing(_platform(config, trial.variables, give_up, limited)) as platform:
+            return f"{platform.app().name} can be seen at Heroku"
 
 
 PROVIDER = Heroku()
+
+
+def _platform(
+    config: Settings, variables: Mapping[str, str], wait: Callable[[float], None], trouble: Callable[[str], None]
+) -> Platform:
+    """Raises Fault for variables that can't be right."""
+    url = variables.get(URL) or API
+    if not url.startswith(("https://", "http://")):
+        raise Fault(f"{URL} must be an address such as {API}.")
+    token = variables[KEY].strip()
+    if not re.fullmatch(r"[!-~]+", token):
+        raise Fault(f"{KEY} holds characters that no token has.")
+    return Platform(url, token, config.app, wait, trouble)
 
 
 class _Deploy:

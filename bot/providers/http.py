@@ -25,6 +25,7 @@ from bot.providers.base import (
     Reporter,
     Stopped,
     Told,
+    Trial,
     Variable,
     Work,
     failure,
@@ -32,7 +33,7 @@ from bot.providers.base import (
 )
 from bot.providers.base import error as failed
 from bot.providers.command import VARIABLE
-from bot.providers.reaching import Answered, Exchange, Forbidden, NotTrusted, Target, Unreached, target
+from bot.providers.reaching import Answered, Exchange, Forbidden, NotTrusted, Target, Unreached, resolved, target
 from bot.providers.told import NotAReport, read_told
 
 LARGEST = 65_536  # bytes that are read of an answer
@@ -101,6 +102,15 @@ class Http:
 
     def wind_up(self, config: Settings, work: Work, reporter: Reporter) -> None:
         """The receiver hears of it by its next report."""
+
+    def prove(self, config: Settings, trial: Trial) -> str:
+        """Nothing is sent: a receiver would take it for a deployment."""
+        place = config.target()
+        try:
+            resolved(place, allow_private=config.allow_private)
+        except (Forbidden, Unreached) as error:
+            raise Fault(str(error)) from None
+        return f"{place.shown} leads to an address that may be sent to"
 
 
 PROVIDER = Http()

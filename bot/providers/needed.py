@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from bot.deploys.config import Config
-from bot.deploys.integrators import find
+from bot.deploys.config import App, Config
+from bot.deploys.integrators import ProviderConfig, find
 from bot.providers.base import Variable
 
 
 def needed(config: Config) -> Iterator[tuple[Variable, str]]:
     """Each with the place in the config that asks for it."""
     for name, app in config.apps.items():
-        given = {f"environments.{key}": environment.provider for key, environment in app.environments.items()}
-        given["previews"] = app.previews.provider if app.previews is not None else None
-        for key, provider in given.items():
-            if provider is not None:
-                for variable in find(provider.type).variables(provider):
-                    yield variable, f"apps.{name}.{key}.provider"
+        for key, provider in providers(app):
+            for variable in find(provider.type).variables(provider):
+                yield variable, f"apps.{name}.{key}.provider"
+
+
+def providers(app: App) -> Iterator[tuple[str, ProviderConfig]]:
+    """Those of an app, each with its place below it: `environments.production`, `previews`."""
+    for key, environment in app.environments.items():
+        if environment.provider is not None:
+            yield f"environments.{key}", environment.provider
+    if app.previews is not None and app.previews.provider is not None:
+        yield "previews", app.previews.provider
 
 
 def missing(config: Config, variables: Callable[[Iterable[str]], Mapping[str, str]]) -> list[tuple[str, str]]:

@@ -175,23 +175,52 @@ def test_a_webhook_that_was_never_used(make_world: Callable[..., World], look: L
     assert warns(look(world, 0)) == [f"acme/web: the webhook to {here} is set up well; nothing was delivered yet"]
 
 
-def test_the_webhook_of_an_organization_shows_by_its_ping(small: World, look: Look) -> None:
-    repo = small.github.repository("acme/web")
-    (hook,) = repo.hooks.values()
-    with small.github.change():
-        small.github._queue(repo, hook, "ping", {"zen": "Keep it simple.", "organization": {"login": "Acme"}})
-    small.deliver()
-    repo.hooks.clear()
-    small.github.deliveries.clear()  # only what is read of such a ping was sent, not all that GitHub sends
-    assert look(small, 0)[-1] == (
-        "ok    acme/web: has no webhook of its own; that of acme pinged me on 2026-03-02 at 09:00 UTC"
+def test_a_webhook_that_was_lost_can_not_be_asked_for(small: World, look: Look) -> None:
+    here = f"{small.servers.bot_url}/github/webhooks"
+    assert look(small, 0)[-1] == f"ok    acme/web: the webhook to {here} is set up well, and its last delivery arrived"
+    assert small.github.pending == [], "nothing is sent for the check"
+    small.github.token_permissions["repository_hooks"] = "read"
+    assert warns(look(small, 0)) == [
+        f"acme/web: the webhook to {here} is set up well; I may not ask for one that was lost: grant the token or App "
+        "Webhooks: write of acme/web (admin:repo_hook, if it is a classic token)"
+    ]
+
+
+def test_the_webhook_of_an_organization(small: World, look: Look) -> None:
+    hidden = (
+        "acme/web: has no webhook of its own; that of acme pinged me on 2026-03-02 at 09:00 UTC; I may not list what "
+        "was lost of it: grant the token or App Webhooks: write of acme (admin:org_hook, if it is a classic token)"
     )
+    good = "acme/web: has no webhook of its own; that of acme is set up well"
+    small.github.repository("acme/web").hooks.clear()
+    assert fails(look(small, 1))[0].startswith("acme/web: no webhook leads to me")
+    here = f"{small.servers.bot_url}/github/webhooks"
+    number = small.github.add_organization_hook("acme", here, secret=WEBHOOK_SECRET)
+    assert fails(look(small, 1))[0].startswith("acme/web: no webhook leads to me"), "nobody knows of it yet"
+    small.github.token_permissions["organization_hooks"] = "write"
+    assert warns(look(small, 0)) == [f"{good}; it has not pinged me yet"]
+    assert small.deliver() == [202]
+    assert look(small, 0)[-1] == f"ok    {good}, and pinged me on 2026-03-02 at 09:00 UTC"
+    small.github.token_permissions["organization_hooks"] = "read"
+    assert warns(look(small, 0)) == [
+        f"{good}; I may not ask for one that was lost: grant the token or App Webhooks: write of acme (admin:org_hook, "
+        "if it is a classic token)"
+    ]
+    small.github.organization_hooks["acme"][number].active = False
+    assert fails(look(small, 1)) == [
+        f"acme: the webhook to {here} is switched off: tick Active under Settings › Webhooks"
+    ]
+    del small.github.token_permissions["organization_hooks"]
+    assert warns(look(small, 0)) == [hidden]
 
 
 def test_webhooks_that_the_token_may_not_list(make_world: Callable[..., World], look: Look) -> None:
     world = make_world(config=SMALL)
     del world.github.token_permissions["repository_hooks"]
-    hidden = "acme/web: I may not list its webhooks, nor ask for one that was lost (Webhooks: write)"
+    hidden = (
+        "acme/web: I may not list its webhooks, nor ask for one that was lost (that takes Webhooks: write, or "
+        "admin:repo_hook of a classic token)"
+    )
     assert warns(look(world, 0)) == [
         f"{hidden}, and none has pinged me yet: see at GitHub that one leads to https://…/github/webhooks"
     ]
