@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -379,7 +380,7 @@ class Bot:
 
 def github_client(settings: Settings, clock: Clock, metrics: Metrics | None = None) -> GitHubClient:
     """The client that the settings ask for: with a token, or as a GitHub App."""
-    limits = Limits(metrics.held if metrics else None)
+    limits = Limits(metrics.held if metrics else None, paced=is_githubs_own(settings.github_api_url))
     if settings.github_app_id is not None:
         tokens = app_tokens(settings.github_app_id, settings.github_app_pem, settings.github_api_url, clock, limits)
     else:
@@ -399,6 +400,12 @@ def slack_client(settings: Settings, clock: Clock, metrics: Metrics | None = Non
     """The Web API client that the settings ask for."""
     token = settings.slack_bot_token.get_secret_value()
     return SlackClient(settings.slack_api_url, token, clock, metrics.observer("slack") if metrics else None)
+
+
+def is_githubs_own(api_url: str) -> bool:
+    """Whether it is GitHub that serves it, and not somebody's Enterprise Server."""
+    host = urlsplit(api_url).hostname or ""
+    return host == "api.github.com" or host.endswith(".ghe.com")
 
 
 def web_url(api_url: str) -> str:

@@ -66,7 +66,7 @@ class Metrics:
         ]
         self.github_held = Counter(
             "shipbot_github_held_total",
-            "Requests put off unsent: by a limit that GitHub told of, or to leave a reserve to what people wait for",
+            "Requests put off unsent: by a limit GitHub told of, for the reserve of those who wait, by the pace of writes",
             ["why"],
             registry=self.registry,
         )
@@ -87,7 +87,7 @@ class Metrics:
         return observe
 
     def held(self, why: str) -> None:
-        """A request to GitHub is put off: because of a `limit`, or for the `reserve`."""
+        """A request to GitHub is put off: because of a `limit`, for the `reserve`, or as a write by its `pace`."""
         self.github_held.labels(why).inc()
 
     def text(self, waiting: dict[tuple[str, str], int], budgets: Mapping[tuple[str, str], Budget]) -> bytes:

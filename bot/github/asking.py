@@ -105,7 +105,7 @@ class Sender(Requester):
         cnx: Any = None,
         follow_302_redirect: bool = False,
     ) -> tuple[int, dict[str, Any], str]:
-        self._limits.hold(self._account, self._clock.now())
+        self._limits.hold(self._account, self._clock.now(), writing=verb not in ("GET", "HEAD"))
         status, told, body = super().requestJson(verb, url, parameters, headers, input, cnx, follow_302_redirect)
         words = str(_read(body).get("message", "")) if status in (403, 429) else ""
         limited = self._limits.heard(self._account, status, words, told, self._clock.now())

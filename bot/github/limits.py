@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -18,6 +18,9 @@ from bot.deploys.errors import RateLimited
 
 CORE = "core"  # the primary limit that everything here counts against; searches and GraphQL have their own
 RESERVE = 0.1  # of an hour's requests is left to what people wait for
+# How many requests that write may be made in how long: GitHub counts what creates content.
+WRITES = ((timedelta(minutes=1), 80), (timedelta(hours=1), 500))
+YIELDED = 4  # of those a fourth is left to what people wait for
 SECONDARY_WAIT = timedelta(minutes=1)  # what GitHub asks for when it names no time, and twice as long each time after
 LONGEST = timedelta(hours=1)  # the primary limit's window: whatever a header says, GitHub is asked again then
 MOST = 200  # accounts, and resources of each, that are kept in mind
@@ -51,23 +54,29 @@ class _Account:
     budgets: dict[str, Budget] = field(default_factory=dict)
     until: datetime | None = None  # of a secondary limit, which is for all there is
     in_a_row: int = 0  # secondary limits that named no time
+    writes: deque[datetime] = field(default_factory=lambda: deque(maxlen=max(most for _, most in WRITES)))
 
 
 class Limits:
     """Thread-safe. An account is a name for whose limits they are, never a token.
 
-    `held` is told of each request that is not made: `limit`, or `reserve` where it gives way.
+    `held` is told of each request that is not made: `limit`; `reserve` where it gives way; `pace` for a write too many.
+    `paced`: writes are counted, each process its own. An Enterprise Server has no such limits unless it is given some.
     """
 
-    def __init__(self, held: Held | None = None) -> None:
+    def __init__(self, held: Held | None = None, *, paced: bool = False) -> None:
         self._held = held or (lambda why: None)
+        self.paced = paced
         self._lock = threading.Lock()
         self._accounts: OrderedDict[str, _Account] = OrderedDict()
 
-    def hold(self, account: str, now: datetime) -> None:
+    def hold(self, account: str, now: datetime, *, writing: bool = False) -> None:
         """Raises RateLimited where GitHub must not be asked before some time, or only for those who wait."""
         with self._lock:
-            why, until = self._kept(self._of(account), now)
+            of = self._of(account)
+            why, until = self._kept(of, now)
+            if writing and self.paced and not why:
+                why, until = _pace(of.writes, now)
         if why:
             self._held(why)
             raise RateLimited("GitHub", until)
@@ -137,6 +146,17 @@ class Limits:
         if len(self._accounts) > MOST:
             self._accounts.popitem(last=False)
         return of
+
+
+def _pace(writes: deque[datetime], now: datetime) -> tuple[str, datetime | None]:
+    """Counts one more, unless there were too many: then when there are not."""
+    for length, most in WRITES:
+        most -= most // YIELDED if _may_wait.get() else 0
+        recent = [at for at in writes if at > now - length]
+        if len(recent) >= most:
+            return "pace", recent[-most] + length
+    writes.append(now)
+    return "", None
 
 
 def rate_limit(status: int, message: str, headers: Mapping[str, str], now: datetime) -> RateLimited | None:

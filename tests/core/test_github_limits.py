@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from bot.app import is_githubs_own
 from bot.deploys.errors import NotFoundAtGitHub, RateLimited, Unavailable
 from bot.github.asking import app_tokens, given_token
 from bot.github.client import GitHubClient
@@ -118,6 +119,45 @@ def test_what_nobody_waits_for_leaves_a_reserve() -> None:
         assert held_until(limits, START + timedelta(minutes=30)) is None
     assert held_until(limits) is None
     assert told == ["reserve"]
+
+
+def writes_until_held(limits: Limits, now: datetime) -> tuple[int, datetime]:
+    """How many writes go through at that moment, and when the next one may."""
+    for number in range(1000):
+        try:
+            limits.hold("token", now, writing=True)
+        except RateLimited as limited:
+            return number, limited.at or now
+    raise AssertionError("there is no end to it")
+
+
+def test_the_pace_of_what_is_written() -> None:
+    told: list[str] = []
+    limits, now, made = Limits(told.append, paced=True), START, 0
+    limits.hold("installation 7", now, writing=True)  # which has a pace of its own
+    with giving_way():
+        assert writes_until_held(limits, now) == (60, now + timedelta(minutes=1))
+    limits.hold("token", now)  # reads are not counted
+    assert writes_until_held(limits, now) == (20, now + timedelta(minutes=1))
+    made = 80
+    while made < 500:
+        now += timedelta(minutes=1)
+        number, until = writes_until_held(limits, now)
+        made += number
+        assert number == min(80, 500 - (made - number))
+    assert until == START + timedelta(hours=1)
+    assert writes_until_held(limits, until - timedelta(seconds=1))[0] == 0
+    assert writes_until_held(limits, until) == (80, START + timedelta(hours=1, minutes=1))
+    assert set(told) == {"pace"}
+
+
+def test_an_enterprise_server_has_no_pace() -> None:
+    limits = Limits()
+    for _ in range(1000):
+        limits.hold("token", START, writing=True)
+    own = ("https://api.github.com", "https://api.octo.ghe.com")
+    assert all(is_githubs_own(url) for url in own)
+    assert not any(is_githubs_own(f"https://{host}/api/v3") for host in ("git.example", "api.github.com.example"))
 
 
 def test_of_more_accounts_and_resources_than_there_can_be_the_newest_are_kept() -> None:
