@@ -66,7 +66,7 @@ class Metrics:
         ]
         self.github_held = Counter(
             "shipbot_github_held_total",
-            "Requests put off unsent: by a limit GitHub told of, for the reserve of those who wait, by the pace of writes",
+            "Requests to GitHub put off unsent, by what kept them: limit, reserve or pace",
             ["why"],
             registry=self.registry,
         )

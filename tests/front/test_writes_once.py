@@ -109,6 +109,20 @@ def test_of_two_codes_of_a_login_the_person_gets_one(make_world: Callable[..., W
     assert "`ana-gh`" in test_people.told(world, "U0ANA")
 
 
+def test_a_login_whose_end_was_lost_is_begun_anew(make_world: Callable[..., World]) -> None:
+    """GitHub takes a code once; to ask by it again tells nothing."""
+    world = make_world(github_token=None, github_app_id=APP, github_app_private_key=keys()[0])
+    world.github.app_id, world.github.app_public_key = APP, keys()[1]
+    world.say("U0ANA", "/deploy login")
+    [code] = set(test_people.CODE.findall(world.room()))
+    world.github.authorize_device(code, "ana-gh")
+    world.github.fail("POST", "/login/oauth/access_token", drop="after")
+    for _ in range(3):
+        world.advance(seconds=20)
+    assert test_people.told(world, "U0ANA").endswith("`/deploy login` starts anew.")
+    assert "login" not in world.waiting()
+
+
 def test_of_two_tokens_of_an_installation_one_is_used(make_world: Callable[..., World]) -> None:
     """One that nobody has got runs out unused."""
     world = make_world(github_token=None, github_app_id=APP, github_app_private_key=keys()[0])

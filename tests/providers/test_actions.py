@@ -388,6 +388,23 @@ def test_cancelling_between_two_attempts_cancels_the_run(place: Make) -> None:
     assert len(dispatches(world)) == 1
 
 
+def test_cancelling_twice_because_an_answer_was_lost_is_cancelling_once(place: Make) -> None:
+    world = place()
+    thread_of_it, run = begun(world)
+    world.deliver()
+    world.bot.runner.stop(5)
+    thread_of_it.join(20)
+    world.restart()
+    world.say("U0ANA", "/deploy cancel 1")
+    world.github.fail("POST", f".*/actions/runs/{run.id}/cancel", drop="after")
+    for _ in range(4):
+        carry_out(world)
+        world.advance(seconds=30)
+    assert run.conclusion == "cancelled"
+    assert [state for state, _ in statuses(world)][-1] == "inactive"
+    assert len(runs_of(world)) == len(dispatches(world)) == 1
+
+
 def test_cancelling_between_two_attempts_finds_a_run_that_nobody_heard_of(place: Make) -> None:
     world = place()
     world.github.fail("POST", ".*/dispatches", drop="after")
