@@ -22,6 +22,7 @@ RESERVE = 0.1  # of an hour's requests is left to what people wait for
 WRITES = ((timedelta(minutes=1), 80), (timedelta(hours=1), 500))
 YIELDED = 4  # of those a fourth is left to what people wait for
 SECONDARY_WAIT = timedelta(minutes=1)  # what GitHub asks for when it names no time, and twice as long each time after
+SHORTEST = timedelta(seconds=5)  # after a refusal whose end has passed by our clock, which need not be GitHub's
 LONGEST = timedelta(hours=1)  # the primary limit's window: whatever a header says, GitHub is asked again then
 MOST = 200  # accounts, and resources of each, that are kept in mind
 
@@ -91,13 +92,13 @@ class Limits:
         limited = rate_limit(status, message, headers, now) if status in (403, 429) else None
         with self._lock:
             of = self._of(account)
-            self._budget(of, headers, now, certain=limited is not None)
+            self._budget(of, headers, now)
             if limited is None:
                 if status < 400 and (of.until is None or of.until <= now):
                     of.in_a_row = 0
                 return None
             if "retry-after" not in headers and headers.get("x-ratelimit-remaining") == "0":
-                return limited  # a primary one, which is in the budget
+                return RateLimited("GitHub", self._spent(of, headers, limited.at or now, now))
             at = limited.at or now
             if of.until is None or of.until <= now:  # else it was under way when the first was refused
                 of.in_a_row = 0 if "retry-after" in headers else of.in_a_row + 1
@@ -124,7 +125,7 @@ class Limits:
             return "reserve", budget.reset
         return "", None
 
-    def _budget(self, of: _Account, headers: Mapping[str, str], now: datetime, *, certain: bool) -> None:
+    def _budget(self, of: _Account, headers: Mapping[str, str], now: datetime) -> None:
         told = [headers.get(f"x-ratelimit-{name}", "") for name in ("limit", "remaining", "reset")]
         if not all(text.isascii() and text.isdigit() and len(text) < 12 for text in told):
             return  # an Enterprise Server need not have limits
@@ -132,13 +133,22 @@ class Limits:
         budget = Budget(limit, remaining, min(datetime.fromtimestamp(reset, UTC), now + LONGEST))
         what = headers.get("x-ratelimit-resource") or CORE
         known = of.budgets.get(what)
-        if known is not None and not certain and now < known.reset:  # answers need not come in order
+        if known is not None and now < known.reset:  # answers need not come in order
             if budget.reset < known.reset:
                 return
             if budget.reset == known.reset:
                 budget = Budget(limit, min(remaining, known.remaining), known.reset)
         if known is not None or len(of.budgets) < MOST:
             of.budgets[what] = budget
+
+    def _spent(self, of: _Account, headers: Mapping[str, str], reset: datetime, now: datetime) -> datetime:
+        """Keeps that nothing is left until then, whatever else was told with it; returns until when."""
+        reset = min(max(reset, now + SHORTEST), now + LONGEST)
+        what = headers.get("x-ratelimit-resource") or CORE
+        known = of.budgets.get(what)
+        if known is not None or len(of.budgets) < MOST:
+            of.budgets[what] = Budget(known.limit if known is not None else 0, 0, reset)
+        return reset
 
     def _of(self, account: str) -> _Account:
         of = self._accounts.setdefault(account, _Account())

@@ -48,7 +48,9 @@ TOLD = [
     (200, left(0), "", 30),
     (304, left(0), "", 30),
     (403, left(0), "API rate limit exceeded for user ID 7.", 30),
-    (403, left(0, minutes=-1), "API rate limit exceeded for user ID 7.", None),
+    (403, left(0, minutes=-1), "API rate limit exceeded for user ID 7.", 5 / 60),
+    (403, {**left(0), "x-ratelimit-limit": ""}, "API rate limit exceeded for user ID 7.", 30),
+    (403, left(0, resource="search"), "API rate limit exceeded for user ID 7.", None),
     (200, left(0, resource="search"), "", None),
     (200, left(0, minutes=600), "", 60),
     (200, {**left(0), "x-ratelimit-reset": "soon"}, "", None),
@@ -66,7 +68,7 @@ TOLD = [
 
 @pytest.mark.parametrize(("status", "headers", "words", "minutes"), TOLD)
 def test_what_an_answer_says_holds_for_all(
-    status: int, headers: dict[str, str], words: str, minutes: int | None
+    status: int, headers: dict[str, str], words: str, minutes: float | None
 ) -> None:
     told: list[str] = []
     limits = Limits(told.append)

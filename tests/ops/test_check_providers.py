@@ -84,6 +84,14 @@ def test_what_lacks_its_variable_is_said_once(small: World, look: Look, monkeypa
     assert said(look(small, 0, config(production={"type": "heroku", "app": "web-prod"})), "heroku") == []
 
 
+def test_that_of_previews_is_tried_and_a_program_is_not(small: World, look: Look, heroku: SimulatedHeroku) -> None:
+    apps = json.loads(config(production={"type": "command", "run": ["./release.sh"]}))
+    apps["apps"]["web"]["previews"] = {"provider": {"type": "heroku", "app": "web-prod"}}
+    lines = look(small, 0, json.dumps(apps))
+    assert said(lines, "heroku") == ["ok    heroku for web in previews: web-prod can be seen at Heroku"]
+    assert said(lines, "command") == []
+
+
 # Workflows
 
 
