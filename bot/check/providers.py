@@ -35,7 +35,7 @@ def look_at_providers(report: Report, github: GitHubClient, config: Config) -> N
             except PersonError as error:
                 report.fail(f"{what}: {github_says(error)}")
             except TryLater as error:
-                report.fail(f"{what}: {later(error)}: check again then")
+                report.fail(f"{what}: {later(error)}: check again later")
 
 
 def _providers(config: Config) -> list[tuple[str, ProviderConfig, list[str]]]:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import msgspec
 import structlog
 
-from bot.deploys.errors import NotFoundAtGitHub, PersonError, RateLimited, RequestRefused
+from bot.deploys.errors import NotFoundAtGitHub, PersonError, RequestRefused, Unavailable
 from bot.service.core import DELIVERIES
 from bot.service.looking import Looking, turn
 from bot.store import jobs, records
@@ -46,7 +46,7 @@ class Hook(msgspec.Struct):
 
 
 class Hooks(msgspec.Struct):
-    """The webhooks of one of them that lead here. `hidden`: they may not be read."""
+    """The webhooks that lead here of a repository, an organization or the App. `hidden`: they may not be read."""
 
     listed_at: datetime | None = None
     hidden: bool = False
@@ -152,17 +152,17 @@ class Redelivering(Looking):
             tried = [lost for lost in due if lost.asks]
             due = [lost for lost in due if not lost.asks] + tried[:1]
         for lost in due[:AT_ONCE]:
-            before, lost.asked_at = lost.asked_at, now  # first: when no answer comes, it may be on its way
             try:
                 self._github.redeliver(repository, number, lost.attempt)
-            except RateLimited:
-                lost.asked_at = before
+            except Unavailable:
+                lost.asked_at = now  # it may be on its way
                 raise
             except (NotFoundAtGitHub, RequestRefused) as error:  # GitHub has it no more
                 log.warning("not_redelivered", repository=repository, attempt=lost.attempt, reason=repr(error))
                 lost.asks = ASKS
                 continue
             log.info("redelivery", repository=repository or "the App", attempt=lost.attempt)
+            lost.asked_at = now
             if hook.reached or not lost.asks:
                 lost.asks += 1
 

@@ -111,7 +111,7 @@ def test_a_workflow_that_can_be_run(small: World, look: Look) -> None:
     ]
     small.github.fail("POST", ".*/dispatches", status=503)
     assert fails(look(small, 1, text)) == [
-        "actions for web in production: GitHub does not answer (HTTP 503): check again then"
+        "actions for web in production: GitHub does not answer (HTTP 503): check again later"
     ]
 
 
