@@ -163,6 +163,22 @@ def test_the_rate_limit(github, http, clock):
     assert http.get(WEB).headers["x-ratelimit-remaining"] == "4999"
 
 
+def test_an_answer_that_still_holds_is_not_counted(github, http):
+    first = http.get(WEB)
+    known = {"If-None-Match": first.headers["etag"]}
+    again = http.get(WEB, headers=known)
+    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", first.headers["etag"])
+    assert again.headers["x-ratelimit-remaining"] == first.headers["x-ratelimit-remaining"] == "4999"
+    place = http.get(f"{WEB}/installation", headers=signed()).json()["access_tokens_url"]
+    other = {"Authorization": f"Bearer {http.post(place, headers=signed()).json()['token']}"}
+    assert http.get(WEB, headers=known | other).status_code == 200, "another token has other tags"
+    github.fail("GET", WEB, status=200, body={"id": 1})
+    assert http.get(WEB, headers=known).status_code == 200
+    github.requests.pop()  # no answer of GitHub's
+    assert http.get(f"{WEB}/branches/none", headers=known).status_code == 404
+    assert http.post(f"{WEB}/deployments", json={"ref": "main"}, headers=known).status_code == 201
+
+
 def test_pygithub_knows_the_rate_limit(github):
     github.exhaust_rate_limit()
     auth = pygithub.Auth.Token(github.token)

@@ -297,6 +297,32 @@ def test_hooks_are_listed_without_their_secret_and_can_be_pinged(github, receive
     assert http.get(f"{WEB}/hooks/1").status_code == 404
 
 
+def test_the_webhook_of_an_organization(github, receiver, http):
+    assert http.get("/orgs/acme/hooks").status_code == 403
+    github.token_permissions["organization_hooks"] = "write"
+    assert http.get("/orgs/acme/hooks").json() == []
+    number = github.add_organization_hook("Acme", receiver.url, secret=SECRET, events=("deployment",))
+    assert github.deliver() == [202]
+    headers, body = receiver.next()
+    assert headers["x-github-event"] == "ping"
+    assert headers["x-github-hook-installation-target-type"] == "organization"
+    assert "repository" not in json.loads(body)
+    github.create_deployment("acme/web", "main")
+    github.push("acme/web", "main", "Not asked for")
+    assert [one.event for one in github.pending] == ["deployment"]
+    receiver.status = 500
+    assert github.deliver() == [500]
+    (hook,) = http.get("/orgs/acme/hooks").json()
+    assert (hook["id"], hook["type"], hook["events"]) == (number, "Organization", ["deployment"])
+    place = f"/orgs/acme/hooks/{number}/deliveries"
+    newest, first = http.get(place).json()
+    assert (newest["event"], newest["status_code"], first["event"]) == ("deployment", 500, "ping")
+    assert http.post(f"{place}/{newest['id']}/attempts").status_code == 202
+    assert [one.guid for one in github.pending] == [newest["guid"]]
+    assert http.post(f"{place}/0/attempts").status_code == 404
+    assert http.get("/orgs/acme/hooks/1/deliveries").status_code == 404
+
+
 def test_nobody_listens(github):
     with Served(Starlette()) as gone:
         url = gone.url
