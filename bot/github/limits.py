@@ -126,10 +126,9 @@ class Limits:
         return "", None
 
     def _budget(self, of: _Account, headers: Mapping[str, str], now: datetime) -> None:
-        told = [headers.get(f"x-ratelimit-{name}", "") for name in ("limit", "remaining", "reset")]
-        if not all(text.isascii() and text.isdigit() and len(text) < 12 for text in told):
+        limit, remaining, reset = (_number(headers, f"x-ratelimit-{name}") for name in ("limit", "remaining", "reset"))
+        if limit is None or remaining is None or reset is None:
             return  # an Enterprise Server need not have limits
-        limit, remaining, reset = map(int, told)
         budget = Budget(limit, remaining, min(datetime.fromtimestamp(reset, UTC), now + LONGEST))
         what = headers.get("x-ratelimit-resource") or CORE
         known = of.budgets.get(what)
@@ -171,11 +170,17 @@ def _pace(writes: deque[datetime], now: datetime) -> tuple[str, datetime | None]
 
 def rate_limit(status: int, message: str, headers: Mapping[str, str], now: datetime) -> RateLimited | None:
     """What a refusal says of a limit, None when it is of another kind. Names of `headers` are in lower case."""
-    after = headers.get("retry-after", "")
-    if after.isdigit():
-        return RateLimited("GitHub", now + timedelta(seconds=int(after)))
-    if headers.get("x-ratelimit-remaining") == "0" and headers.get("x-ratelimit-reset", "").isdigit():
-        return RateLimited("GitHub", datetime.fromtimestamp(int(headers["x-ratelimit-reset"]), UTC))
+    after, reset = _number(headers, "retry-after"), _number(headers, "x-ratelimit-reset")
+    if after is not None:
+        return RateLimited("GitHub", now + timedelta(seconds=after))
+    if headers.get("x-ratelimit-remaining") == "0" and reset is not None:
+        return RateLimited("GitHub", datetime.fromtimestamp(reset, UTC))
     if status == 429 or "rate limit" in message.lower():
         return RateLimited("GitHub", now + SECONDARY_WAIT)
     return None
+
+
+def _number(headers: Mapping[str, str], name: str) -> int | None:
+    """A header's number, as far as it is one that times can be made of."""
+    text = headers.get(name, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 11 else None
