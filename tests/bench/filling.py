@@ -134,8 +134,8 @@ _TIMELINE = f"""
     FROM deploys CROSS JOIN step ORDER BY number, n
 """
 _CARDS = f"""
-    INSERT INTO cards (deploy, room, ts, channel, detour, told, tries)
-    SELECT number, 'C0OPS', '1700000000.' || number, 'C0OPS', '', number * {STEPS}, 1 FROM deploys
+    INSERT INTO cards (deploy, room, ts, channel, detour, told)
+    SELECT number, 'C0OPS', '1700000000.' || number, 'C0OPS', '', number * {STEPS} FROM deploys
 """
 _VOTES = """
     INSERT INTO votes (deploy, sha, person, user_id, user_name, approves, reason, policy, at)
