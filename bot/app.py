@@ -64,7 +64,7 @@ from bot.slack.reviews import Reviews
 from bot.slack.said import Said
 from bot.slack.sender import Sender
 from bot.slack.views.text import Links
-from bot.store import jobs, logs, paces, retention, runs, sends
+from bot.store import jobs, logs, paces, retention, rooms, runs, sends
 from bot.store.engine import Store
 from bot.store.intake import Intake
 from bot.store.jobs import Job
@@ -330,6 +330,7 @@ class Bot:
             logs.purge(connection, now - keep.logs)
             sends.forget(connection, now - keep.inbox)
             paces.forget(connection, now)
+            rooms.forget(connection, now)
         if keep.timeline is None:
             return
         with self.store.read() as connection:
@@ -374,7 +375,7 @@ class Bot:
 
     def _metrics_text(self) -> bytes:
         with self.store.read() as connection:
-            return self.metrics.text(jobs.counts(connection))
+            return self.metrics.text(jobs.counts(connection), len(rooms.closed(connection)))
 
 
 def github_client(settings: Settings, clock: Clock, metrics: Metrics | None = None) -> GitHubClient:

@@ -42,6 +42,9 @@ class Metrics:
             registry=self.registry,
         )
         self.call_seconds = Histogram("shipbot_call_seconds", "Time a call took", ["service"], registry=self.registry)
+        self.rooms_closed = Gauge(
+            "shipbot_rooms_closed", "Rooms that Slack does not let the bot write to", registry=self.registry
+        )
         self.deploys = Counter(
             "shipbot_deploys_total",
             "Deploys that reached a state, by app, environment and state",
@@ -58,8 +61,9 @@ class Metrics:
 
         return observe
 
-    def text(self, waiting: dict[tuple[str, str], int]) -> bytes:
+    def text(self, waiting: dict[tuple[str, str], int], rooms_closed: int) -> bytes:
         """Everything in Prometheus' text format; `waiting` counts the jobs by (kind, state)."""
+        self.rooms_closed.set(rooms_closed)
         self.waiting.clear()
         for (kind, state), number in waiting.items():
             self.waiting.labels(kind, state).set(number)

@@ -72,6 +72,7 @@ class SlackClient:
         self._members: _Kept[frozenset[str]] = _Kept(clock, MEMBERS_KEPT)
         self._time_zones: _Kept[str] = _Kept(clock, TIME_ZONE_KEPT)
         self._rooms: _Kept[dict[str, str]] = _Kept(clock, ROOMS_KEPT)
+        self._bot_id = ""  # once it was needed
         self._observe = observe or (lambda outcome, seconds: None)
 
     def auth(self) -> SlackResponse:
@@ -95,10 +96,11 @@ class SlackClient:
         self._call("chat.update", {"channel": channel, "ts": ts, "metadata": metadata, **_shown(message)})
 
     def find(self, channel: str, since: datetime, event_type: str, id: str, *, thread: str = "") -> str:
-        """The ts of the message with that metadata among those posted since, in a thread or else outside of threads.
+        """The ts of the bot's message with that metadata among those posted since, in a thread or else outside of any.
 
-        '' when there is none.
+        '' when there is none. What others post is passed over, whatever it carries.
         """
+        self._bot_id = self._bot_id or str(self.auth()["bot_id"])
         arguments = {
             "channel": channel,
             "oldest": str(since.timestamp()),
@@ -110,7 +112,8 @@ class SlackClient:
             answer = self._call("conversations.replies" if thread else "conversations.history", arguments)
             for message in answer["messages"]:
                 metadata = message.get("metadata") or {}
-                if metadata.get("event_type") == event_type and metadata.get("event_payload", {}).get("id") == id:
+                same = metadata.get("event_type") == event_type and metadata.get("event_payload", {}).get("id") == id
+                if same and message.get("bot_id") == self._bot_id:
                     return str(message["ts"])
             cursor = (answer.get("response_metadata") or {}).get("next_cursor")
             if not cursor:

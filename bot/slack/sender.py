@@ -19,7 +19,7 @@ from bot.deploys.config import SlackLimits
 from bot.deploys.errors import Paced, RateLimited
 from bot.slack.client import SlackClient, SlackRefused
 from bot.slack.views.text import Message
-from bot.store import paces, sends
+from bot.store import paces, rooms, sends
 from bot.store.engine import Store
 from bot.store.paces import Limit
 
@@ -106,6 +106,7 @@ class Sender:
             if earlier is not None and earlier.ts:
                 return Sent(earlier.channel, earlier.ts, anew=False)
             wait = paces.claim(connection, [room, self._posts], now, first=first)
+            was_closed = rooms.is_closed(connection, channel)
             if wait is None and earlier is None:
                 sends.begin(connection, key, channel, now)
         if wait is not None:
@@ -116,10 +117,10 @@ class Sender:
             try:
                 channel, ts = self._slack.post(channel, message, thread=thread, metadata=mark.metadata)
             except RateLimited as limited:
-                self._not_there(key, room, limited)
+                self._hold(room, limited, key)
                 raise
-            except SlackRefused:
-                self._not_there(key)
+            except SlackRefused as refused:
+                self._refused(channel, refused, key)
                 raise
         with self._store.write() as connection:
             if keep is None:
@@ -127,6 +128,8 @@ class Sender:
             else:
                 keep(connection, channel, ts)
                 sends.end(connection, key)
+            if was_closed:
+                rooms.open_again(connection, channel)
         return Sent(channel, ts, anew=not found)
 
     def update(self, channel: str, ts: str, message: Message, mark: Mark, *, first: bool = True) -> None:
@@ -140,6 +143,9 @@ class Sender:
         except RateLimited as limited:
             self._hold(self._updates, limited)
             raise
+        except SlackRefused as refused:
+            self._refused(channel, refused)
+            raise
 
     def direct(self, user_id: str, message: Message, mark: Mark) -> None:
         """Posts in the conversation between a person and the bot."""
@@ -152,14 +158,16 @@ class Sender:
             log.info("not_looked_for", code=refused.code, room=channel, mark=mark.kind)
             return ""
 
-    def _not_there(self, key: str, limit: Limit | None = None, limited: RateLimited | None = None) -> None:
-        """Slack has answered that it did not post it."""
+    def _hold(self, limit: Limit, limited: RateLimited, key: str = "") -> None:
+        """Slack said when to come again; what had that key was not posted."""
         with self._store.write() as connection:
             sends.end(connection, key)
-            if limit is not None and limited is not None and limited.at is not None:
+            if limited.at is not None:
                 paces.hold(connection, limit, limited.at)
 
-    def _hold(self, limit: Limit, limited: RateLimited) -> None:
-        if limited.at is not None:
-            with self._store.write() as connection:
-                paces.hold(connection, limit, limited.at)
+    def _refused(self, channel: str, refused: SlackRefused, key: str = "") -> None:
+        """Slack said no; what had that key was not posted. A room that is closed is remembered as such."""
+        with self._store.write() as connection:
+            sends.end(connection, key)
+            if refused.code in CLOSED and not channel.startswith("D"):
+                rooms.close(connection, channel, refused.code, self._clock.now())

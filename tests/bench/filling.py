@@ -18,7 +18,8 @@ from bot.store.schema import Moment, deploys, freezes, jobs, locks, metadata
 
 APPS = ("web", "api", "docs", "mail", "cron")
 ENVIRONMENTS = ("production", "staging", "canary", "qa")
-CONFIG = "apps:\n" + "".join(
+LIMITS = "slack: {updates: 600000, posts: 600000, posts_per_room: 600000}\n"  # the bot is measured, not Slack
+CONFIG = f"{LIMITS}apps:\n" + "".join(
     f"  {app}: {{repository: acme/{app}, environments: {{{', '.join(f'{place}: {{}}' for place in ENVIRONMENTS)}}}}}\n"
     for app in APPS
 )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
 import sqlalchemy as sa
 
 from bot.store.schema import jobs
-from tests.front.chat import calls, cards, thread
+from tests.front.chat import calls, cards, posted, thread
 from tests.world import World
 
 LOOKED = ("conversations.history", "conversations.replies")
@@ -81,6 +82,16 @@ def test_what_was_posted_is_not_even_looked_for_when_its_job_is_done_again(world
     assert len(said(world)) == 1
 
 
+def test_what_a_message_carries_says_nothing_of_its_request(world: World) -> None:
+    """Any app in the workspace may read metadata, and requests carry ids by which Slack lets one answer."""
+    world.say("U0ANA", "/deploy lock web in production")
+    [message] = [each for each in world.slack.messages("C0OPS") if each.metadata]
+    assert message.metadata is not None
+    assert message.metadata["event_type"] == "shipbot_message"
+    assert list(message.metadata["event_payload"]) == ["id"]
+    assert re.fullmatch(r"[0-9a-f]{32}", message.metadata["event_payload"]["id"])
+
+
 def test_what_slack_refused_or_let_wait_is_not_looked_for(world: World) -> None:
     world.slack.fail("chat.postMessage", error="ratelimited", retry_after=5)
     world.say("U0ANA", "/deploy web/topic")
@@ -108,6 +119,23 @@ def test_a_room_that_can_not_be_searched_gets_it_again(world: World) -> None:
     world.say("U0ANA", "/deploy lock web in production", room="C0PUB")
     wait(world)
     assert len(said(world, "C0PUB")) == 2
+
+
+def test_a_message_of_another_app_is_not_taken_for_the_bots(world: World) -> None:
+    world.say("U0ANA", "/deploy web/topic")
+    world.deliver()
+    card = posted(world.slack)[0]
+    line = {"event_type": "shipbot_line", "event_payload": {"id": f"{card.metadata['event_payload']['id']}:1"}}  # type: ignore[index]
+    for number in range(10):  # whichever it will be
+        forged = {**line, "event_payload": {"id": line["event_payload"]["id"][:-1] + str(number)}}
+        with world.slack._workspace.lock:
+            room = world.slack._workspace.room("C0OPS")
+            world.slack._workspace.post(room, "U0BEN", "psst", thread_ts=card.ts, metadata=forged)
+    world.slack.fail("chat.postMessage", drop="before")
+    world.report("success")
+    wait(world)
+    assert calls(world, "conversations.replies") == 1
+    assert [line.partition(" ")[0] for line in thread(world) if line != "psst"] == [":large_green_circle:"]
 
 
 def test_it_is_found_behind_many_others(world: World) -> None:
