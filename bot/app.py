@@ -65,8 +65,9 @@ from bot.slack.modal import Modal
 from bot.slack.outbox import Outbox
 from bot.slack.reviews import Reviews
 from bot.slack.said import Said
+from bot.slack.sender import Sender
 from bot.slack.views.text import Links
-from bot.store import jobs, logs, retention, runs
+from bot.store import jobs, logs, paces, retention, rooms, runs, sends
 from bot.store.engine import Store
 from bot.store.intake import Intake
 from bot.store.jobs import Job
@@ -108,14 +109,15 @@ class Bot:
         )
         self._callbacks = Callbacks(store, self.clock, self.runner.heard, self._counter("callbacks"))
         reader = Reader(store, self.github, self._configured, self.clock)
-        answers = Answers(self.slack)
+        sender = Sender(store, self.slack, self.clock, config.slack)
+        answers = Answers(self.slack, sender)
         commands = Commands(self.service, reader, self.slack, answers, links, self.clock)
         self._form = Modal(self.service, reader, self.slack, answers, links, self.clock)
         self._clicks = Clicks(self.service, reader, answers, links, self.clock, self._in_view)
         self._home = Home(self.service, reader, self.slack, answers, links, self.clock, self._form, self._clicks.act)
         self._conversation = Conversation(self.service, commands, answers, self.clock, self._form)
-        self._outbox = Outbox(store, self.slack, links, self.clock, self.service.onward)
-        self._reviews = Reviews(store, self.slack, links)
+        self._outbox = Outbox(store, self.slack, sender, links, self.clock, self.service.onward)
+        self._reviews = Reviews(store, sender, links)
         self._intake = Intake(store, self.clock)
         self.workers = Workers(
             store,
@@ -330,6 +332,9 @@ class Bot:
         with self.store.write() as connection:
             jobs.forget(connection, now - keep.inbox)
             logs.purge(connection, now - keep.logs)
+            sends.forget(connection, now - keep.inbox)
+            paces.forget(connection, now)
+            rooms.forget(connection, now)
         if keep.timeline is None:
             return
         with self.store.read() as connection:
@@ -374,8 +379,8 @@ class Bot:
 
     def _metrics_text(self) -> bytes:
         with self.store.read() as connection:
-            waiting = jobs.counts(connection)
-        return self.metrics.text(waiting, self.github.limits.known())
+            waiting, closed = jobs.counts(connection), len(rooms.closed(connection))
+        return self.metrics.text(waiting, closed, self.github.limits.known())
 
 
 def github_client(settings: Settings, clock: Clock, metrics: Metrics | None = None) -> GitHubClient:

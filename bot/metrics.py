@@ -70,6 +70,9 @@ class Metrics:
             ["why"],
             registry=self.registry,
         )
+        self.rooms_closed = Gauge(
+            "shipbot_rooms_closed", "Rooms that Slack does not let the bot write to", registry=self.registry
+        )
         self.deploys = Counter(
             "shipbot_deploys_total",
             "Deploys that reached a state, by app, environment and state",
@@ -90,11 +93,15 @@ class Metrics:
         """A request to GitHub is put off: because of a `limit`, for the `reserve`, or as a write by its `pace`."""
         self.github_held.labels(why).inc()
 
-    def text(self, waiting: dict[tuple[str, str], int], budgets: Mapping[tuple[str, str], Budget]) -> bytes:
+    def text(
+        self, waiting: dict[tuple[str, str], int], rooms_closed: int, budgets: Mapping[tuple[str, str], Budget]
+    ) -> bytes:
         """Everything in Prometheus' text format.
 
-        `waiting` counts the jobs by (kind, state); `budgets` are GitHub's primary limits by (account, resource).
+        `waiting` counts the jobs by (kind, state), `rooms_closed` the rooms that take no messages; `budgets` are
+        GitHub's primary limits by (account, resource).
         """
+        self.rooms_closed.set(rooms_closed)
         self.waiting.clear()
         for (kind, state), number in waiting.items():
             self.waiting.labels(kind, state).set(number)

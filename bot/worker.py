@@ -11,7 +11,7 @@ import sqlalchemy as sa
 import structlog
 
 from bot.deploys.clock import Clock
-from bot.deploys.errors import TryLater
+from bot.deploys.errors import Paced, TryLater
 from bot.metrics import Metrics
 from bot.store import jobs
 from bot.store.engine import Store
@@ -140,8 +140,9 @@ class Workers:
             handler(job)
         except TryLater as later:
             now = self._clock.now()
-            until = max(later.at or now, now + wait_before(job.attempts))
-            log.warning("put_off", reason=repr(later), attempt=job.attempts, until=until.isoformat())
+            until = max(later.at or now, now if isinstance(later, Paced) else now + wait_before(job.attempts))
+            say = log.info if isinstance(later, Paced) else log.warning
+            say("put_off", reason=repr(later), attempt=job.attempts, until=until.isoformat())
             with self._store.write() as connection:
                 jobs.put_off(connection, job, until, repr(later))
             outcome = "put_off"

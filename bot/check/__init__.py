@@ -23,9 +23,10 @@ from bot.check.slack import look_at_slack
 from bot.deploys.clock import SystemClock
 from bot.deploys.config import Config
 from bot.settings import Settings
-from bot.store import dead, records
+from bot.store import dead, records, rooms
 from bot.store.engine import Store
 from bot.store.migrations import HEAD, HERE, current
+from bot.store.rooms import Closed
 
 
 def check(settings: Settings | None, config: Config | None, faults: list[str]) -> int:
@@ -50,11 +51,12 @@ def check(settings: Settings | None, config: Config | None, faults: list[str]) -
     if config is not None:
         report.ok(f"config: {settings.shipbot_config} names {', '.join(config.apps)}")
     pings: dict[str, datetime] = {}
+    closed: list[Closed] = []
     with report.part("DATABASE_URL"):
-        pings = _database(report, settings)
+        pings, closed = _database(report, settings)
     clock = SystemClock()
     with report.part("Slack"):
-        look_at_slack(report, slack_client(settings, clock), settings, config)
+        look_at_slack(report, slack_client(settings, clock), settings, config, closed)
     if config is not None:
         with report.part("GitHub"):
             github = github_client(settings, clock)
@@ -63,8 +65,9 @@ def check(settings: Settings | None, config: Config | None, faults: list[str]) -
     return 1 if report.failed else 0
 
 
-def _database(report: Report, settings: Settings) -> dict[str, datetime]:
-    """Returns when GitHub pinged a webhook, by the repository or organization that it named."""
+def _database(report: Report, settings: Settings) -> tuple[dict[str, datetime], list[Closed]]:
+    """Returns when GitHub pinged a webhook, by the repository or organization that it named; and the rooms that
+    could not be written to."""
     url = sa.make_url(settings.database_url)
     shown = url.render_as_string(hide_password=True)
     if url.get_backend_name() == "sqlite" and url.database and not Path(url.database).exists():
@@ -73,32 +76,30 @@ def _database(report: Report, settings: Settings) -> dict[str, datetime]:
             report.ok(f"database: {shown} is not there yet; `serve` makes it")
         else:
             report.fail(f"DATABASE_URL: there is no directory {directory}: make it, or name another place")
-        return {}
+        return {}, []
     store = Store(settings.database_url, pool=1)
     try:
         version = current(store)
         if version is None:
             report.ok(f"database: {shown} answers and is empty; `serve` makes the tables")
-            return {}
+            return {}, []
         if version != HEAD and not list((HERE / "versions").glob(f"{version}_*.py")):
             report.fail(
                 f"database: {shown} is at version {version}, newer than this program's {HEAD}: run the Shipbot "
                 "that made it, or restore a backup"
             )
-            return {}
+            return {}, []
         later = "" if version == HEAD else f"; `serve` brings it to {HEAD}"
         report.ok(f"database: {shown} answers, at version {version}{later}")
         with store.read() as connection:
             if version == HEAD:
                 _dead(report, dead.kinds(connection))
-            return {
-                name.removeprefix("ping:").casefold(): at
-                for name, (_, at) in records.facts_like(connection, "ping:").items()
-            }
+            pings = records.facts_like(connection, "ping:").items()
+            return {name.removeprefix("ping:").casefold(): at for name, (_, at) in pings}, rooms.closed(connection)
     except sa.exc.SQLAlchemyError as error:
         why = str(getattr(error, "orig", None) or error).strip()
         report.fail(f"DATABASE_URL: {shown} can't be used ({why}): see that it runs, and that user and name are right")
-        return {}
+        return {}, []
     finally:
         store.close()
 

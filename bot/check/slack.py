@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from bot.check.report import Report, later
@@ -9,21 +10,22 @@ from bot.deploys.config import Config
 from bot.deploys.errors import TryLater, Unavailable
 from bot.settings import Settings
 from bot.slack.client import SlackClient, SlackRefused
+from bot.store.rooms import Closed
 
 # The scopes that `manifest.yml` asks for, and what would not work without each.
 SCOPES = {
     "app_mentions:read": "hear @shipbot",
-    "channels:history": "find a card again in public rooms",
+    "channels:history": "find a message again in public rooms",
     "channels:read": "look at public rooms in this check",
     "chat:write": "post and update cards",
     "chat:write.public": "post in public rooms without an invitation",
     "commands": "take /deploy",
-    "groups:history": "find a card again in private rooms",
+    "groups:history": "find a message again in private rooms",
     "groups:read": "look at private rooms in this check",
     "im:history": "hear commands in a conversation with the bot",
     "im:read": "look at conversations with the bot in this check",
     "im:write": "write to somebody alone",
-    "mpim:history": "find a card again in group conversations",
+    "mpim:history": "find a message again in group conversations",
     "mpim:read": "look at group conversations in this check",
     "usergroups:read": "know who is in a usergroup that may deploy or approve",
     "users:read": "know somebody's name and time zone",
@@ -47,8 +49,17 @@ _REFUSALS = {
 }
 
 
-def look_at_slack(report: Report, slack: SlackClient, settings: Settings, config: Config | None) -> None:
-    """Who the bot is there, what it may do, and whether it can write where the config wants it to."""
+# What the look at a room shows to be over; that its settings keep the bot out is not to be seen there.
+_MENDED_BY_LOOKING = frozenset({"not_in_channel", "channel_not_found", "is_archived", "is_inactive"})
+
+
+def look_at_slack(
+    report: Report, slack: SlackClient, settings: Settings, config: Config | None, closed: Sequence[Closed] = ()
+) -> None:
+    """Who the bot is there, what it may do, and whether it can write where the config and people want it to.
+
+    `closed` are the rooms that its last message could not be posted to.
+    """
     try:
         me = slack.auth()
     except (SlackRefused, TryLater) as error:
@@ -70,9 +81,11 @@ def look_at_slack(report: Report, slack: SlackClient, settings: Settings, config
             report.ok("Slack: Socket Mode opens; /slack/events is not served")
         except (SlackRefused, TryLater) as error:
             report.fail(f"SLACK_APP_TOKEN: {_slack_says(error, _SET_APP, settings)}")
-    for room, apps in _rooms(config).items() if config is not None else ():
+    shut = {each.room: each for each in closed}
+    rooms = _rooms(config) if config is not None else {}
+    for room in [*rooms, *(each for each in shut if each not in rooms)]:
         with report.part(f"room {room}"):
-            _room(report, slack, room, apps, granted, settings)
+            _room(report, slack, room, rooms.get(room, []), shut.get(room), granted, settings)
 
 
 def _granted(header: Any) -> set[str]:
@@ -101,26 +114,46 @@ def _rooms(config: Config) -> dict[str, list[str]]:
 
 
 def _room(
-    report: Report, slack: SlackClient, room: str, apps: list[str], granted: set[str], settings: Settings
+    report: Report,
+    slack: SlackClient,
+    room: str,
+    apps: list[str],
+    closed: Closed | None,
+    granted: set[str],
+    settings: Settings,
 ) -> None:
-    whose = f"room {room} of {', '.join(apps)}"
+    whose = f"room {room} of {', '.join(apps)}" if apps else f"room {room}, which the config does not name"
+    fail = report.fail if apps else report.warn
+    leave = "take it out of the config" if apps else "deploy from another room"
+    since = (
+        f"; nothing of mine got there since {closed.since:%Y-%m-%d %H:%M} UTC ({closed.code})"
+        if closed is not None
+        else ""
+    )
     try:
         found = slack.room(room)
     except SlackRefused as error:
         if error.code == "channel_not_found":
-            report.fail(f"{whose}: Slack shows me no such room: mend the id, or `/invite` me there if it is private")
+            mend = "mend the id, or " if apps else ""
+            fail(f"{whose}: Slack shows me no such room: {mend}`/invite` me there if it is private{since}")
         else:
-            report.fail(f"{whose}: {_slack_says(error, 'see that it may be looked at', settings)}")
+            fail(f"{whose}: {_slack_says(error, 'see that it may be looked at', settings)}{since}")
         return
     except TryLater as error:
-        report.fail(f"{whose}: {_slack_says(error, _REINSTALL, settings)}")
+        fail(f"{whose}: {_slack_says(error, _REINSTALL, settings)}{since}")
         return
     label = f"#{found['name']} ({whose})" if found.get("name") else whose
     if found.get("is_archived"):
-        report.fail(f"{label} is archived: bring it back, or take it out of the config")
+        fail(f"{label} is archived: bring it back, or {leave}{since}")
+    elif not (found.get("is_member") or found.get("is_im")) and (
+        found.get("is_private") or "chat:write.public" not in granted
+    ):
+        fail(f"{label}: I am no member: `/invite` me there{since}")
+    elif closed is not None and closed.code not in _MENDED_BY_LOOKING:
+        fail(f"{label}: Slack does not let me write there: see who may post in it, or {leave}{since}")
+    elif closed is not None:
+        report.ok(f"{label} can be written to again, as the next message will show{since}")
     elif found.get("is_member") or found.get("is_im"):
         report.ok(f"{label} can be written to")
-    elif found.get("is_private") or "chat:write.public" not in granted:
-        report.fail(f"{label}: I am no member: `/invite` me there")
     else:
         report.ok(f"{label} can be written to; I am no member, so `@` me there only after an `/invite`")

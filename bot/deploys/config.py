@@ -409,6 +409,14 @@ class Retention(_Strict):
     )
 
 
+class SlackLimits(_Strict):
+    """How fast Slack is written to. What it grants by default: https://docs.slack.dev/apis/web-api/rate-limits"""
+
+    updates: int = Field(50, ge=1, strict=True, description="edits of messages a minute, in all rooms together")
+    posts: int = Field(300, ge=1, strict=True, description="new messages a minute, in all rooms together")
+    posts_per_room: int = Field(60, ge=1, strict=True, description="new messages a minute in one room")
+
+
 class Config(_Strict):
     """The whole file."""
 
@@ -419,6 +427,7 @@ class Config(_Strict):
     lock_reminders: Reminders = Reminders()
     schedules: tuple[Schedule, ...] = Field((), description="what is deployed again and again, at some times")
     retention: Retention = Retention()
+    slack: SlackLimits = SlackLimits()
     apps: dict[Name, App] = Field(min_length=1)
 
     def app(self, name: str) -> tuple[str, App]:

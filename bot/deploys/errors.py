@@ -411,3 +411,8 @@ class RateLimited(TryLater):
 
     service: str
     at: datetime | None = field(default=None)
+
+
+@dataclass(eq=False)
+class Paced(RateLimited):
+    """We hold back by ourselves. `at` is a place among those who wait, and no better for coming sooner or later."""

@@ -350,6 +350,12 @@ class Deploy:
         return states.is_final(self.state)
 
     @property
+    def pressing(self) -> bool:
+        """Whether people wait to see it as it is now: it has ended, is about to go, or asks for approval."""
+        asks = any(finding["gate"] == "approvals" and finding["verdict"] == "waiting" for finding in self.findings)
+        return self.final or self.state in (states.ASKED, states.LOST) or (self.state == states.HELD and asks)
+
+    @property
     def whole(self) -> bool:
         """Whether it puts the app everywhere in its environment, and is no other task."""
         return self.task == "deploy" and not self.hosts

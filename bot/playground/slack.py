@@ -181,6 +181,16 @@ class SimulatedSlack(People):
         with self._workspace.change():
             self._workspace.room(room).archived = True
 
+    def unarchive(self, room: str) -> None:
+        """Brings a room back."""
+        with self._workspace.change():
+            self._workspace.room(room).archived = False
+
+    def invite_bot(self, room: str) -> None:
+        """Somebody invites the bot into a room."""
+        with self._workspace.change():
+            self._workspace.room(room).members.append(self.bot_user_id)
+
     def rename(self, room: str, name: str) -> None:
         """Gives a room another name; its id stays."""
         with self._workspace.change():
@@ -205,15 +215,18 @@ class SimulatedSlack(People):
         retry_after: int | None = None,
         drop: Drop | None = None,
         times: int = 1,
+        room: str | None = None,
     ) -> None:
         """Makes the next `times` calls of a method go wrong ("*": of any; "response_url": posts to those).
+
+        With a `room`, only of those about that room.
 
         `error` is Slack's name of it ("ratelimited" comes with 429 and Retry-After), `status` an HTTP status,
         `retry_after` seconds. With `drop` the connection ends without an answer, before the call took effect
         or after.
         """
         with self._workspace.lock:
-            self._workspace.faults.append(Fault(method, error, status, retry_after, drop, times))
+            self._workspace.faults.append(Fault(method, error, status, retry_after, drop, times, room))
 
     # Looking
 

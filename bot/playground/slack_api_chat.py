@@ -160,7 +160,7 @@ def update(workspace: Workspace, args: Json) -> Json:
     room = visible_room(workspace, args["channel"])
     message = own_message(workspace, room, args["ts"], "cant_update_message")
     if room.archived:
-        raise ApiError("is_archived")
+        raise ApiError("is_inactive")
     text, blocks, attachments, metadata = content(workspace, args, "chat.update")
     kept = attachments if "attachments" in args or "blocks" not in args else message.attachments
     workspace.edit(message, text, blocks, metadata, kept)

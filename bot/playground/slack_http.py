@@ -28,7 +28,7 @@ def slack_app(workspace: Workspace, api: WebApi, sockets: Sockets, transcript: C
         scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
         token = bearer.strip() if scheme.lower() == "bearer" else str(args.get("token") or "")
         with workspace.lock:
-            fault = workspace.take_fault(name)
+            fault = workspace.take_fault(name, str(args.get("channel", "")))
         if fault is not None and fault.drop != "after":
             with workspace.change():
                 answer = {"ok": False, "error": fault.error} if fault.error else {}
@@ -86,7 +86,7 @@ async def _arguments(request: Request) -> Json:
 def _status(fault: Fault) -> int:
     if fault.status is not None:
         return fault.status
-    return 429 if fault.error == "ratelimited" or fault.retry_after is not None else 200
+    return 429 if fault.error in ("ratelimited", "rate_limited") or fault.retry_after is not None else 200
 
 
 async def _broken(request: Request, fault: Fault) -> Response:

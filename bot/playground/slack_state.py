@@ -105,7 +105,10 @@ class RecordedCall:
 
 @dataclass
 class Fault:
-    """What goes wrong with the next `times` calls of a method ("*": any; "response_url": those posts)."""
+    """What goes wrong with the next `times` calls of a method ("*": any; "response_url": those posts).
+
+    With a `room`, only of those about that room.
+    """
 
     method: str
     error: str | None
@@ -113,6 +116,7 @@ class Fault:
     retry_after: int | None
     drop: Drop | None
     times: int
+    room: str | None = None
 
 
 @dataclass
@@ -202,10 +206,10 @@ class Workspace:
         self.response_urls[key] = ResponseUrl(room, user, until, message_ts=message_ts, thread_ts=thread_ts)
         return f"{self.url}/response/{key}"
 
-    def take_fault(self, method: str) -> Fault | None:
-        """The fault that is to happen now, if any; it is used up."""
+    def take_fault(self, method: str, room: str = "") -> Fault | None:
+        """The fault that is to happen now, if any; it is used up. `room`: which one the call is about."""
         for fault in self.faults:
-            if fault.method in (method, "*") and fault.times > 0:
+            if fault.method in (method, "*") and fault.room in (None, room) and fault.times > 0:
                 fault.times -= 1
                 return fault
         return None
@@ -289,6 +293,7 @@ class Workspace:
         room = self.rooms[message.room]
         if self.replies(room, message.ts):
             message.subtype, message.text, message.blocks = "tombstone", "This message was deleted.", []
+            message.metadata = None
         else:
             room.messages.remove(message)
 

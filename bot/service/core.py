@@ -237,8 +237,8 @@ class Core:
         return [*app.announce, *subscribed]
 
     def _refresh(self, connection: sa.Connection, deploy: Deploy) -> None:
-        """Asks the outbox to bring the deploy's cards up to date; what is final goes first."""
-        priority = jobs.FIRST if deploy.final or deploy.state == states.ASKED else jobs.NORMAL
+        """Asks the outbox to bring the deploy's cards up to date; what people wait for goes first."""
+        priority = jobs.FIRST if deploy.pressing else jobs.NORMAL
         # The deploys of a preview share a card, which is never written by two at a time.
         card = deploy.number if deploy.preview is None else f"preview:{deploy.preview}"
         for room in records.card_rooms(connection, deploy):
@@ -247,5 +247,6 @@ class Core:
                 {"deploy": deploy.number, "room": room},
                 subject=f"card:{card}:{room}",
                 priority=priority,
+                patient=True,
             )
             jobs.add(connection, job, self._clock.now())

@@ -11,7 +11,7 @@ from bot.deploys.errors import AskedTooLate, PersonError, TryLater
 from bot.deploys.model import Asker
 from bot.reader import Reader
 from bot.service import Service
-from bot.slack.answers import Answers
+from bot.slack.answers import MEANWHILE, Answers
 from bot.slack.conversation import PATIENCE
 from bot.slack.said import Said, said_by_click
 from bot.slack.views import card, holds, replies
@@ -61,7 +61,7 @@ class Clicks:
             self._answers.alone(said, replies.problem(error))
         except TryLater as error:
             if job.attempts == 1:
-                self._answers.alone(said, replies.problem(error))
+                self._answers.alone(said, replies.problem(error), what=MEANWHILE)
             raise
 
     def act(self, name: str, value: str, said: Said) -> bool:

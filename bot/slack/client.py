@@ -25,7 +25,12 @@ from bot.deploys.errors import LookupFailed, RateLimited, Unavailable
 from bot.slack.views.text import Message
 
 TIMEOUT = 10  # seconds
-PASSING = frozenset({"internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org"})
+PASSING = frozenset(
+    "internal_error fatal_error service_unavailable request_timeout team_added_to_org org_login_required"
+    " update_failed external_channel_migrating message_limit_exceeded".split()
+)
+LIMITED = frozenset({"ratelimited", "rate_limited"})  # the second is what chat.postMessage documents
+KEPT_ELSEWHERE = frozenset({"chat.postMessage", "chat.update"})  # how long these must wait (bot/slack/sender.py)
 
 # What somebody must mend at Slack first. It is tried again until they have, rather than given up.
 MENDABLE = frozenset("invalid_auth not_authed account_inactive token_revoked token_expired missing_scope".split())
@@ -35,6 +40,7 @@ MEMBERS_KEPT = timedelta(seconds=60)
 TIME_ZONE_KEPT = timedelta(minutes=10)
 ROOMS_KEPT = timedelta(minutes=1)
 PAGES = 10  # of a thousand rooms each; more than anybody is in
+FOUND_WITHIN = 10  # pages of two hundred messages
 
 Observer = Callable[[str, float], None]
 Value = TypeVar("Value")
@@ -62,10 +68,11 @@ class SlackClient:
             token=token, base_url=api_url, timeout=TIMEOUT, user_agent_prefix="shipbot", retry_handlers=[]
         )
         self._clock = clock
-        self._closed_until: dict[tuple[str, str], datetime] = {}  # by method and room, as Slack said in a 429
+        self._closed_until: dict[str, datetime] = {}  # by method, as Slack said in a 429
         self._members: _Kept[frozenset[str]] = _Kept(clock, MEMBERS_KEPT)
         self._time_zones: _Kept[str] = _Kept(clock, TIME_ZONE_KEPT)
         self._rooms: _Kept[dict[str, str]] = _Kept(clock, ROOMS_KEPT)
+        self._bot_id = ""  # once it was needed
         self._observe = observe or (lambda outcome, seconds: None)
 
     def auth(self) -> SlackResponse:
@@ -88,18 +95,30 @@ class SlackClient:
         """Replaces what a message says."""
         self._call("chat.update", {"channel": channel, "ts": ts, "metadata": metadata, **_shown(message)})
 
-    def find(self, channel: str, since: datetime, event_type: str, key: str, value: str) -> str:
-        """The ts of the message with that metadata among those posted since; '' when there is none."""
+    def find(self, channel: str, since: datetime, event_type: str, id: str, *, thread: str = "") -> str:
+        """The ts of the bot's message with that metadata among those posted since, in a thread or else outside of any.
+
+        '' when there is none. What others post is passed over, whatever it carries.
+        """
+        self._bot_id = self._bot_id or str(self.auth()["bot_id"])
         arguments = {
             "channel": channel,
             "oldest": str(since.timestamp()),
             "include_all_metadata": True,
             "limit": 200,
+            **({"ts": thread} if thread else {}),
         }
-        for message in self._call("conversations.history", arguments)["messages"]:
-            metadata = message.get("metadata") or {}
-            if metadata.get("event_type") == event_type and metadata.get("event_payload", {}).get(key) == value:
-                return str(message["ts"])
+        for _ in range(FOUND_WITHIN):
+            answer = self._call("conversations.replies" if thread else "conversations.history", arguments)
+            for message in answer["messages"]:
+                metadata = message.get("metadata") or {}
+                same = metadata.get("event_type") == event_type and metadata.get("event_payload", {}).get("id") == id
+                if same and message.get("bot_id") == self._bot_id:
+                    return str(message["ts"])
+            cursor = (answer.get("response_metadata") or {}).get("next_cursor")
+            if not cursor:
+                break
+            arguments["cursor"] = cursor
         return ""
 
     def direct_message(self, user: str) -> str:
@@ -223,11 +242,10 @@ class SlackClient:
             raise
 
     def _call(self, method: str, arguments: dict[str, Any] | None = None) -> SlackResponse:
-        room = (method, str((arguments or {}).get("channel", "")))
-        if (until := self._closed_until.get(room)) is not None:
+        if (until := self._closed_until.get(method)) is not None:
             if self._clock.now() < until:
                 raise RateLimited("Slack", until)
-            self._closed_until.pop(room, None)
+            self._closed_until.pop(method, None)
         started = time.perf_counter()
         outcome = "ok"
         try:
@@ -242,8 +260,10 @@ class SlackClient:
             if answer.status_code >= 500 or not re.fullmatch(r"[a-z_]+", code):
                 code = ""  # what is no answer of Slack's, the SDK describes with the whole body in it
             outcome = code or f"HTTP {answer.status_code}"
-            if answer.status_code == 429 or code == "ratelimited":
-                until = self._closed_until[room] = self._after(answer.headers)
+            if answer.status_code == 429 or code in LIMITED:
+                until = self._after(answer.headers)
+                if method not in KEPT_ELSEWHERE:
+                    self._closed_until[method] = until
                 raise RateLimited("Slack", until) from error
             if not code or code in PASSING or code in MENDABLE:
                 raise Unavailable("Slack", outcome) from error

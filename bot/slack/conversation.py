@@ -10,7 +10,7 @@ from bot.deploys.clock import Clock
 from bot.deploys.errors import AskedTooLate, PersonError, TryLater, UnknownApp
 from bot.deploys.model import Deploy
 from bot.service import Service
-from bot.slack.answers import Answers
+from bot.slack.answers import MEANWHILE, SORRY, Answers
 from bot.slack.commands import READING, Commands
 from bot.slack.grammar import ParseError, parse
 from bot.slack.said import Said, said_by, said_by_command, said_by_event
@@ -61,21 +61,21 @@ class Conversation:
         words = schedules.told if data["what"] in schedules.TOLD else holds.told
         message = words(data["what"], data["facts"])
         if "room" in data:
-            self._answers.in_room(data["room"], message)
+            self._answers.in_room(data["room"], message, job.delivery)
         else:
-            self._answers.direct(data["user"], message)
+            self._answers.direct(data["user"], message, job.delivery)
 
     def apologise(self, job: Job, reference: str) -> None:
         """Tells the person whose command or click broke something of ours."""
         said = said_by(job)
         if said is not None:
-            self._answers.alone(said, replies.our_fault(reference))
+            self._answers.alone(said, replies.our_fault(reference), what=SORRY)
 
     def apologise_for(self, deploy: Deploy, reference: str) -> None:
         """Tells the person whose deploy broke something of ours, in the conversation with the bot; where Slack knows
         them."""
         if deploy.user_id:
-            self._answers.direct(deploy.user_id, replies.our_fault(reference))
+            self._answers.direct(deploy.user_id, replies.our_fault(reference), reference)
 
     def _hear(self, job: Job, said: Said) -> None:
         try:
@@ -97,7 +97,7 @@ class Conversation:
                 self._answers.alone(said, replies.gave_up(error, duration(waited)))
                 return
             if job.attempts == 1:
-                self._answers.alone(said, replies.problem(error))
+                self._answers.alone(said, replies.problem(error), what=MEANWHILE)
             raise
         if message is not None:
             self._answers.alone(said, message)

@@ -13,7 +13,7 @@ from bot.deploys.errors import PersonError, TryLater
 from bot.deploys.model import Asker
 from bot.reader import Reader
 from bot.service import Service
-from bot.slack.answers import Answers
+from bot.slack.answers import ANSWER, MEANWHILE, Answers
 from bot.slack.client import SlackClient, SlackRefused
 from bot.slack.conversation import Form
 from bot.slack.said import Said
@@ -75,7 +75,7 @@ class Home:
             self._tell(said, replies.problem(error))
         except TryLater as error:
             if job.attempts == 1:
-                self._tell(said, replies.problem(error))
+                self._tell(said, replies.problem(error), MEANWHILE)
             raise
         try:
             self._publish(said.asker.id)
@@ -95,8 +95,8 @@ class Home:
         fitting = [room for room in (lock.room, *allowed) if room in rooms and (not allowed or room in allowed)]
         return next(iter(fitting), "")
 
-    def _tell(self, said: Said, message: Message) -> None:
-        self._answers.direct(said.asker.id, message)
+    def _tell(self, said: Said, message: Message, what: str = ANSWER) -> None:
+        self._answers.direct(said.asker.id, message, f"{what} {said.source}")
 
     def _publish(self, user: str) -> None:
         person = self._service.whoami(Asker(user))

@@ -22,7 +22,7 @@ from bot.deploys.model import Asker, Wanted
 from bot.deploys.refs import possible_ref
 from bot.reader import Reader
 from bot.service import Service
-from bot.slack.answers import Answers
+from bot.slack.answers import ANSWER, MEANWHILE, Answers
 from bot.slack.client import SlackClient, SlackRefused
 from bot.slack.conversation import PATIENCE
 from bot.slack.said import Said, said_by_click
@@ -107,7 +107,7 @@ class Modal:
                 self._end(view_id, said, replies.gave_up(error, duration(waited)))
                 return
             if job.attempts == 1:
-                self._replace(view_id, said, views.put_off(error), replies.problem(error))
+                self._replace(view_id, said, views.put_off(error), replies.problem(error), MEANWHILE)
             raise
         else:
             structlog.contextvars.bind_contextvars(deploy=deploy.number)
@@ -224,14 +224,16 @@ class Modal:
     def _end(self, view_id: str, said: Said, message: Message) -> None:
         self._replace(view_id, said, views.ended(message.blocks), message)
 
-    def _replace(self, view_id: str, said: Said, view: dict[str, Any], otherwise: Message | None) -> None:
+    def _replace(
+        self, view_id: str, said: Said, view: dict[str, Any], otherwise: Message | None, what: str = ANSWER
+    ) -> None:
         """Shows a view in the form's place; when that is closed, the message goes to the person."""
         try:
             self._slack.update_view(view_id, view)
         except SlackRefused as refused:
             log.info("form_gone", code=refused.code)
             if otherwise is not None:
-                self._answers.direct(said.asker.id, otherwise)
+                self._answers.direct(said.asker.id, otherwise, f"{what} {said.source}")
 
 
 def _alike(typed: str, refs: Sequence[str]) -> list[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,24 +12,18 @@ import structlog
 
 from bot.deploys import states
 from bot.deploys.clock import Clock
+from bot.deploys.errors import TryLater
 from bot.deploys.model import TEARDOWN, Deploy, Step
 from bot.slack.client import SlackClient, SlackRefused
+from bot.slack.sender import CLOSED, GONE, THREADLESS, Mark, Sender, Sent
 from bot.slack.views import card as views
 from bot.slack.views import thread
-from bot.slack.views.text import Links
+from bot.slack.views.text import Links, Message
 from bot.store import gates, logs, previews, records, runs
 from bot.store.engine import Store
 from bot.store.jobs import Job
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
-
-# What Slack says of a room that the bot can't write to (https://api.slack.com/methods/chat.postMessage#errors).
-CLOSED = frozenset(
-    "not_in_channel channel_not_found is_archived restricted_action restricted_action_read_only_channel"
-    " restricted_action_non_threadable_channel restricted_action_thread_only_channel".split()
-)
-GONE = frozenset("message_not_found cant_update_message thread_not_found edit_window_closed".split())
-
 
 FAILED = frozenset({states.FAILURE, states.ERROR})
 LAST_LINES = 12  # of a provider's output, in the thread of what failed
@@ -39,11 +34,14 @@ Onward = Callable[[sa.Connection, Deploy], Sequence[str]]
 class Outbox:
     """Shows deploys in rooms."""
 
-    def __init__(self, store: Store, slack: SlackClient, links: Links, clock: Clock, onward: Onward) -> None:
+    def __init__(
+        self, store: Store, slack: SlackClient, sender: Sender, links: Links, clock: Clock, onward: Onward
+    ) -> None:
         """`onward`: where a deploy that is live may go next."""
         self._onward = onward
         self._store = store
         self._slack = slack
+        self._sender = sender
         self._links = links
         self._clock = clock
 
@@ -63,9 +61,23 @@ class Outbox:
         if deploy is None or row is None or sight is None:
             return
         structlog.contextvars.bind_contextvars(deploy=deploy.number, room=room)
-        channel, ts = self._card(deploy, sight, row)
-        if ts:
-            self._thread(deploy, row, channel, ts)
+        if not self._told(deploy, sight, row):  # the room was closed in between
+            self._remember(deploy, room, ts="")
+            with self._store.read() as connection:
+                row = records.card(connection, deploy, room)
+            assert row is not None
+            self._told(deploy, sight, row)
+
+    def _told(self, deploy: Deploy, sight: views.Sight, row: sa.Row[Any]) -> bool:
+        """The card, and what is new below it. False when that can't be said there, and the card should move."""
+        card, message = self._card(deploy, sight, row)
+        if not card.ts:
+            return True
+        try:
+            return self._thread(deploy, row, card)
+        except TryLater:  # then the card need not be edited again to say the same
+            self._remember(deploy, row.room, shown=_digest(message))
+            raise
 
     def _sight(self, connection: sa.Connection, deploy: Deploy) -> views.Sight:
         now = self._clock.now()
@@ -94,55 +106,57 @@ class Outbox:
         live = records.live(connection, deploy.app, deploy.environment, whole=True)
         return live.environment_url if live is not None else ""
 
-    def _card(self, deploy: Deploy, sight: views.Sight, row: sa.Row[Any]) -> tuple[str, str]:
+    def _card(self, deploy: Deploy, sight: views.Sight, row: sa.Row[Any]) -> tuple[Sent, Message]:
+        """The card, brought up to date, and what it says; its ts is '' where nobody can be shown it."""
         channel: str = row.channel
-        ts: str = row.ts
         message = views.card(deploy, self._links, sight, row.detour)
-        mark = sight.preview.key if sight.preview is not None else deploy.id
-        metadata = {"event_type": views.METADATA, "event_payload": {"id": mark, "number": deploy.number}}
-        if ts:
+        mark = Mark(
+            views.METADATA,
+            sight.preview.key if sight.preview is not None else deploy.id,
+            {"number": deploy.number},
+        )
+        if row.ts:
             try:
-                self._slack.update(channel, ts, message, metadata=metadata)
-                return channel, ts
+                sent = Sent(channel, row.ts, anew=False)
+                self._update(deploy, row, sent, message, mark)
+                return sent, message
             except SlackRefused as refused:
                 if refused.code not in GONE | CLOSED:
                     raise
                 log.info("card_gone", code=refused.code)
-                self._remember(deploy, row.room, ts="")  # so that a post without an answer is looked for
-        elif row.tries:
-            begun = sight.preview.heard_at if sight.preview is not None else deploy.asked_at
-            ts = self._posted_already(mark, begun, channel)
-            if ts:
-                self._remember(deploy, row.room, ts=ts, channel=channel)
-                self._slack.update(channel, ts, message, metadata=metadata)
-                return channel, ts
-        self._remember(deploy, row.room, tries=row.tries + 1)
         try:
-            channel, ts = self._slack.post(channel, message, metadata=metadata)
+            sent = self._post(deploy, row, channel, message, mark)
         except SlackRefused as refused:
             if refused.code not in CLOSED:
                 raise
             log.warning("room_closed", code=refused.code)
             if row.detour or not deploy.ours or row.room != deploy.room or not deploy.user_id:
-                return channel, ""  # nobody here asked for it, so nobody is told
+                self._remember(deploy, row.room, ts="")
+                return Sent(channel, "", anew=False), message  # nobody here asked for it, so nobody is told
             # The person who asked is told where they can be: in a conversation with the bot.
             channel = self._slack.direct_message(deploy.user_id)
-            self._remember(deploy, row.room, channel=channel, detour=refused.code)
+            self._remember(deploy, row.room, ts="", channel=channel, detour=refused.code)
             message = views.card(deploy, self._links, sight, refused.code)
-            channel, ts = self._slack.post(channel, message, metadata=metadata)
-        self._remember(deploy, row.room, ts=ts, channel=channel)
-        return channel, ts
+            sent = self._post(deploy, row, channel, message, mark)
+        if not sent.anew:
+            self._update(deploy, row, sent, message, mark)
+        return sent, message
 
-    def _posted_already(self, mark: str, begun: datetime, channel: str) -> str:
-        """The ts of a card whose posting was begun, not before that moment, and whose answer never came."""
-        since = begun - timedelta(minutes=5)  # clocks differ
-        try:
-            return self._slack.find(channel, since, views.METADATA, "id", mark)
-        except SlackRefused as refused:
-            log.info("card_not_looked_for", code=refused.code)  # a second card is better than none
-            return ""
+    def _post(self, deploy: Deploy, row: sa.Row[Any], channel: str, message: Message, mark: Mark) -> Sent:
+        def keep(connection: sa.Connection, channel: str, ts: str) -> None:
+            records.update_card(connection, deploy, row.room, channel=channel, ts=ts)
 
-    def _thread(self, deploy: Deploy, row: sa.Row[Any], channel: str, ts: str) -> None:
+        return self._sender.post(channel, message, mark, keep=keep)
+
+    def _update(self, deploy: Deploy, row: sa.Row[Any], sent: Sent, message: Message, mark: Mark) -> None:
+        if row.shown and row.shown == _digest(message):
+            return  # an earlier attempt got as far as this, and no further
+        self._sender.update(sent.channel, sent.ts, message, mark, first=deploy.pressing)
+        if row.shown:
+            self._remember(deploy, row.room, shown="")
+
+    def _thread(self, deploy: Deploy, row: sa.Row[Any], card: Sent) -> bool:
+        """Tells what is new below the card. False when the room is closed, and it can be told elsewhere."""
         with self._store.read() as connection:
             steps = records.steps(connection, deploy.number, after=row.told)
             printed = self._printed(connection, deploy, steps)
@@ -150,14 +164,19 @@ class Outbox:
             message = thread.line(deploy, step, row.room, printed.get(step.id, ""))
             if message is None:
                 continue
+
+            def keep(connection: sa.Connection, _channel: str, _ts: str, told: int = step.id) -> None:
+                records.update_card(connection, deploy, row.room, told=told)
+
+            mark = Mark(thread.METADATA, f"{deploy.id}:{step.id}")
             try:
-                self._slack.post(channel, message, thread=ts)
+                self._sender.post(card.channel, message, mark, thread=card.ts, first=deploy.pressing, keep=keep)
             except SlackRefused as refused:
-                if refused.code not in GONE | CLOSED:
+                if refused.code not in GONE | CLOSED | THREADLESS:
                     raise
                 log.warning("thread_closed", code=refused.code)  # the card says how it stands; the rest may come later
-                return
-            self._remember(deploy, row.room, told=step.id)
+                return refused.code not in CLOSED or card.channel != row.room
+        return True
 
     def _printed(self, connection: sa.Connection, deploy: Deploy, steps: Sequence[Step]) -> dict[int, str]:
         """The last lines that a provider of ours printed, for the step that says that it failed."""
@@ -173,3 +192,8 @@ class Outbox:
     def _remember(self, deploy: Deploy, room: str, **values: Any) -> None:
         with self._store.write() as connection:
             records.update_card(connection, deploy, room, **values)
+
+
+def _digest(message: Message) -> str:
+    """What tells apart what two messages say."""
+    return hashlib.sha256(json.dumps([message.text, message.blocks], sort_keys=True).encode()).hexdigest()

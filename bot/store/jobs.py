@@ -27,7 +27,8 @@ class NewJob(msgspec.Struct, frozen=True, gc=False):
     """A job to be stored.
 
     `delivery`: the sender's own id for it; the same one again is not stored. `subject`: jobs of one subject
-    run one after another, and one that is already ready stands for all that are added meanwhile.
+    run one after another, and one that is already ready stands for all that are added meanwhile. `patient`: where that
+    one was put off, it waits for its time all the same, unless this one is of a better priority.
     `payload`: JSON text.
     """
 
@@ -37,6 +38,7 @@ class NewJob(msgspec.Struct, frozen=True, gc=False):
     subject: str | None = None
     priority: int = NORMAL
     run_at: datetime | None = None
+    patient: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,8 @@ def add(connection: sa.Connection, job: NewJob, now: datetime) -> None:
     statement = _insert(connection)
     new = statement.excluded
     earlier = sa.case((jobs.c.run_at <= new.run_at, jobs.c.run_at), else_=new.run_at)
+    if job.patient:
+        earlier = sa.case((sa.and_(jobs.c.attempts > 0, jobs.c.priority <= new.priority), jobs.c.run_at), else_=earlier)
     sooner = sa.case((jobs.c.priority <= new.priority, jobs.c.priority), else_=new.priority)
     connection.execute(
         statement.on_conflict_do_update(

@@ -43,11 +43,10 @@ class Review:
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """The message of a review in one room. `ts` is '' until it is posted, `tries` counts posts that were begun."""
+    """The message of a review in one room. `ts` is '' until it is posted."""
 
     ts: str
     channel: str
-    tries: int
 
 
 def protect(connection: sa.Connection, number: int, run: int, now: datetime) -> None:
@@ -85,7 +84,7 @@ def review(connection: sa.Connection, number: int) -> Review | None:
 def add_posts(connection: sa.Connection, number: int, rooms: Iterable[str]) -> None:
     """A review is shown in those rooms; once in each."""
     for room in sorted(set(rooms)):
-        values = {"review": number, "room": room, "ts": "", "channel": room, "tries": 0}
+        values = {"review": number, "room": room, "ts": "", "channel": room}
         connection.execute(insert(connection, review_posts).values(**values).on_conflict_do_nothing())
 
 
@@ -97,7 +96,7 @@ def post_rooms(connection: sa.Connection, number: int) -> list[str]:
 
 def post(connection: sa.Connection, number: int, room: str) -> Post | None:
     """A review's message in a room."""
-    query = sa.select(review_posts.c.ts, review_posts.c.channel, review_posts.c.tries)
+    query = sa.select(review_posts.c.ts, review_posts.c.channel)
     found = connection.execute(query.where(review_posts.c.review == number, review_posts.c.room == room)).one_or_none()
     return Post(**found._mapping) if found is not None else None
 

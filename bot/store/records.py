@@ -328,9 +328,7 @@ def add_card(connection: sa.Connection, deploy: Deploy, room: str, told: int = 0
     """Gives a deploy a card in a room; False when it has one there, or another one of its preview has."""
     statement = (
         insert(connection, cards)
-        .values(
-            deploy=deploy.number, room=room, ts="", channel=room, detour="", told=told, tries=0, preview=deploy.preview
-        )
+        .values(deploy=deploy.number, room=room, ts="", channel=room, detour="", told=told, preview=deploy.preview)
         .on_conflict_do_nothing()
         .returning(cards.c.room)
     )
@@ -338,7 +336,7 @@ def add_card(connection: sa.Connection, deploy: Deploy, room: str, told: int = 0
 
 
 def card(connection: sa.Connection, deploy: Deploy, room: str) -> sa.Row[Any] | None:
-    """The card's row: ts ('' until posted), channel, detour, told, tries.
+    """The card's row: ts ('' until posted), channel, detour, told, shown.
 
     Of a preview it is the one that all of its deploys share; its `deploy` is the one that it shows now.
     """

@@ -389,8 +389,8 @@ cards = sa.Table(
     sa.Column("channel", sa.String(64), nullable=False),  # where it really is: the room, or a direct message
     sa.Column("detour", sa.String(64), nullable=False),  # Slack's word for why it is not in the room
     sa.Column("told", sa.BigInteger, nullable=False),  # the last step of the timeline in its thread
-    sa.Column("tries", sa.Integer, nullable=False),  # posts begun, so that one without an answer is looked for
     sa.Column("preview", sa.BigInteger),  # where it goes from one deploy of a preview to the next
+    sa.Column("shown", sa.String(64), nullable=False, server_default=""),  # what it says, where its thread waits
     sa.Index("uq_cards_preview", "preview", "room", unique=True),
 )
 
@@ -463,7 +463,6 @@ review_posts = sa.Table(
     sa.Column("room", sa.String(64), primary_key=True),
     sa.Column("ts", sa.String(32), nullable=False),  # '' until it is posted
     sa.Column("channel", sa.String(64), nullable=False),
-    sa.Column("tries", sa.Integer, nullable=False),  # posts begun
 )
 
 # The rooms that asked to hear of an app; those of the config are in the config.
@@ -493,6 +492,28 @@ repository_configs = sa.Table(
     sa.Column("broken_blob", sa.String(64)),  # of the newest one while it is broken; '' when it is gone
     sa.Column("faults", sa.JSON, nullable=False),
     sa.Column("version", sa.Integer, nullable=False),  # grows with every change
+)
+
+# How fast Slack is written to: one row for each of its limits.
+paces = sa.Table(
+    "paces",
+    metadata,
+    sa.Column("key", sa.String(255), primary_key=True),
+    sa.Column("free_at", Moment, nullable=False),  # until when its calls are spent at an even rate
+    sa.Column("first_at", Moment, nullable=False),  # when the last of those who wait was told to come again
+    sa.Column("rest_at", Moment, nullable=False),  # the same for those who let others go first
+    sa.Index("ix_paces_free_at", "free_at"),
+)
+
+# Messages that are being posted to Slack, and those that were, where nothing else says so.
+sends = sa.Table(
+    "sends",
+    metadata,
+    sa.Column("key", sa.String(255), primary_key=True),
+    sa.Column("at", Moment, nullable=False),  # when it was begun
+    sa.Column("channel", sa.String(64), nullable=False),
+    sa.Column("ts", sa.String(32), nullable=False),  # '' while nobody knows whether it is there
+    sa.Index("ix_sends_at", "at"),
 )
 
 # Small facts by name, e.g. which repository's past was read.

@@ -18,7 +18,8 @@ from bot.store.schema import Moment, deploys, freezes, jobs, locks, metadata
 
 APPS = ("web", "api", "docs", "mail", "cron")
 ENVIRONMENTS = ("production", "staging", "canary", "qa")
-CONFIG = "apps:\n" + "".join(
+LIMITS = "slack: {updates: 600000, posts: 600000, posts_per_room: 600000}\n"  # the bot is measured, not Slack
+CONFIG = f"{LIMITS}apps:\n" + "".join(
     f"  {app}: {{repository: acme/{app}, environments: {{{', '.join(f'{place}: {{}}' for place in ENVIRONMENTS)}}}}}\n"
     for app in APPS
 )
@@ -134,8 +135,8 @@ _TIMELINE = f"""
     FROM deploys CROSS JOIN step ORDER BY number, n
 """
 _CARDS = f"""
-    INSERT INTO cards (deploy, room, ts, channel, detour, told, tries)
-    SELECT number, 'C0OPS', '1700000000.' || number, 'C0OPS', '', number * {STEPS}, 1 FROM deploys
+    INSERT INTO cards (deploy, room, ts, channel, detour, told)
+    SELECT number, 'C0OPS', '1700000000.' || number, 'C0OPS', '', number * {STEPS} FROM deploys
 """
 _VOTES = """
     INSERT INTO votes (deploy, sha, person, user_id, user_name, approves, reason, policy, at)

@@ -27,6 +27,7 @@ from bot.playground.slack import SimulatedSlack
 
 SECRET = "webhook-secret-of-the-bench"
 CONFIG = """
+slack: {updates: 600000, posts: 600000, posts_per_room: 600000}  # what is measured is the bot, not Slack's limits
 apps:
   web: {repository: acme/web, environments: {production: {}, staging: {}}}
 """

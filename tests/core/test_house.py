@@ -161,6 +161,8 @@ def test_production_does_not_know_the_simulators() -> None:
                 "bot.check",
                 "bot.upkeep",
                 "bot.slack.outbox",
+                "bot.slack.reviews",
+                "bot.slack.sender",
             ),
         ),
         ("prometheus_client", ("bot.metrics",)),

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
-from bot.deploys.errors import RateLimited, Unavailable
+from bot.deploys.errors import Paced, RateLimited, Unavailable
 from bot.metrics import Metrics
 from bot.store import jobs, records
 from bot.store.engine import Store
@@ -187,6 +188,30 @@ def test_a_worker_that_went_away_gives_way_too_and_the_others_are_released(store
     assert rows(store, "state") == [("done",), ("ready",), ("ready",)]
 
 
+@pytest.mark.parametrize(
+    ("patient", "priority", "comes"),
+    [
+        (False, jobs.NORMAL, timedelta()),
+        (True, jobs.NORMAL, timedelta(minutes=1)),
+        (True, jobs.BACKGROUND, timedelta(minutes=1)),
+        (True, jobs.FIRST, timedelta()),
+    ],
+)
+def test_one_that_is_patient_brings_none_forward_that_was_put_off(
+    store: Store, patient: bool, priority: int, comes: timedelta
+) -> None:
+    """But for one that matters more."""
+    new = NewJob("card", subject="card:1", patient=patient)
+    add(store, msgspec.structs.replace(new, run_at=NOW + timedelta(seconds=5)), new)
+    assert rows(store, "run_at") == [(NOW,)], "it was not put off"
+    job = claim(store)
+    assert job is not None
+    with store.write() as connection:
+        jobs.put_off(connection, job, NOW + timedelta(minutes=1), "why")
+    add(store, msgspec.structs.replace(new, priority=priority))
+    assert rows(store, "run_at") == [(NOW + comes,)]
+
+
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)  # SQLite has one writer at a time
 def test_one_that_is_added_while_it_is_put_off_is_waited_for(store: Store) -> None:
     """The twin is not committed yet when the other is put off: a look before the write would not see it."""
@@ -348,6 +373,20 @@ def test_a_rate_limit_is_waited_for(store: Store) -> None:
     add(store, NewJob("card"))
     assert shop.settle() == 1
     assert rows(store, "run_at") == [(NOW + timedelta(minutes=20),)]
+
+
+def test_a_place_among_those_who_wait_is_kept_to_the_moment(store: Store) -> None:
+    """However often it was put off before."""
+    clock = FixedClock()
+    shop = Shop(store, clock, raising(RateLimited("Slack")))
+    add(store, NewJob("card"))
+    for _ in range(5):
+        shop.settle()
+        clock.moment += timedelta(minutes=1)
+    at = clock.moment + timedelta(seconds=1.2)
+    shop = Shop(store, clock, raising(Paced("Slack", at)))
+    shop.settle()
+    assert rows(store, "run_at") == [(at,)]
 
 
 def test_the_person_is_told_with_a_reference(world: World) -> None:

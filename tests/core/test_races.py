@@ -27,6 +27,7 @@ from bot.store.schema import deploys, jobs, locks, votes
 from bot.web import Receive, Scope, Send
 from tests.core.running import SECRETS, Running, launch
 from tests.core.test_process import answers
+from tests.front.chat import posted
 from tests.world import Servers
 
 pytestmark = pytest.mark.slow
@@ -116,7 +117,7 @@ class Crowded(Running):
 
     def cards(self) -> list[str]:
         """The ts of each card in the room."""
-        return [message.ts for message in self.slack.messages("C0OPS") if message.metadata]
+        return [message.ts for message in posted(self.slack)]
 
     @contextlib.contextmanager
     def held_up(self, places: Sequence[str]) -> Iterator[None]:
@@ -247,7 +248,7 @@ def test_a_lock_and_a_deploy_of_the_same_moment_never_both_win(bot: Crowded) -> 
     asked = {row.environment: row for row in bot.rows(sa.select(deploys))}
     sent = {deployment.environment for deployment in bot.sent()}
     refusals = " ".join(message.text for message in bot.slack.ephemerals("U0ANA"))
-    said = [bot.slack.text_of(message) for message in bot.slack.messages("C0OPS") if not message.metadata]
+    said = [bot.slack.text_of(message) for message in bot.slack.messages("C0OPS") if message not in posted(bot.slack)]
     assert set(taken) == set(places)
     for number, place in enumerate(places):
         deploy = asked.get(place)

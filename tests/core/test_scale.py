@@ -19,7 +19,7 @@ import sqlalchemy as sa
 
 from bot.deploys import states
 from bot.deploys.model import HUMAN, Deploy
-from bot.store import gates, jobs, protections, records
+from bot.store import gates, jobs, paces, protections, records, rooms, sends
 from bot.store.engine import Store
 from bot.store.schema import metadata
 from tests.bench.filling import PULL_REQUESTS as TIMERS
@@ -80,6 +80,9 @@ HOT: dict[str, Asked] = {
     "what GitHub was told of it": lambda c: protections.protection(c, 300),
     "a review": lambda c: protections.add_review(c, "web", REVIEW, START, asked={"state": "requested"}),
     "the rooms of a review": lambda c: protections.post_rooms(c, 300),
+    "whether a room is closed": lambda c: rooms.is_closed(c, "C0OPS"),
+    "a message that is being posted": lambda c: sends.get(c, "shipbot_deploy 300 C0OPS"),
+    "a limit of Slack's": lambda c: paces.claim(c, [paces.Limit("chat.update", 50)], START, first=True),
     "votes": lambda c: gates.votes_on(c, list(range(300, 310))),
     "the one under way": lambda c: gates.running(c, "web", "production"),
     "all that wait": lambda c: gates.held(c),

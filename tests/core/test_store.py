@@ -19,7 +19,7 @@ from bot.deploys.model import Change, Deploy, Problem
 from bot.store import jobs, migrations, records
 from bot.store.engine import Store, StoreError, only_process
 from bot.store.migrations import HEAD, current, migrate
-from bot.store.schema import metadata, timeline
+from bot.store.schema import deploys, metadata, sends, timeline
 from tests.world import START
 
 ROOT = Path(__file__).parents[2]
@@ -87,6 +87,51 @@ def test_head_is_the_newest_file() -> None:
     versions = sorted(path.name for path in Path(migrations.__file__).parent.glob("versions/[0-9]*.py"))
     assert versions[-1].split("_")[0] == HEAD
     assert [name.split("_")[0] for name in versions] == [f"{number:04}" for number in range(1, len(versions) + 1)]
+
+
+def test_messages_that_were_being_posted_are_looked_for_after_an_upgrade(empty: Store) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    with empty.write() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(migrations.HERE))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0013")
+        texts = (
+            "source origin ref sha task hosts reason subject user_id user_name message_id thread_id description log_url"
+        )
+        row = dict.fromkeys([*texts.split(), "environment_url"], "") | {
+            "number": 1,
+            "id": "our-id",
+            "app": "web",
+            "repository": "acme/web",
+            "environment": "production",
+            "room": "C0OPS",
+            "state": "asked",
+            "forced": False,
+            "auto_merge": False,
+            "asked_at": datetime(2026, 3, 2, 9, tzinfo=UTC),
+            "last_status_id": 0,
+        }
+        connection.execute(sa.insert(deploys).values(row))
+        for room, ts, tries in (("C0OPS", "", 1), ("C0REL", "", 0), ("C0RAN", "1.2", 1)):
+            card = f"INSERT INTO cards VALUES (1, '{room}', '{ts}', '{room}', '', 0, {tries}, NULL, '')"
+            connection.exec_driver_sql(card)
+        review = (
+            "INSERT INTO reviews (id, app, repository, run, attempt, environment, at)"
+            " VALUES (7, 'web', 'acme/web', 1, 1, 'production', '2026-03-02 09:00:00')"
+        )
+        connection.exec_driver_sql(review)
+        connection.exec_driver_sql("INSERT INTO review_posts VALUES (7, 'C0OPS', '', 'C0OPS', 2)")
+    migrate(empty)
+    with empty.read() as connection:
+        found = connection.execute(sa.select(sends.c.key, sends.c.at, sends.c.ts).order_by(sends.c.key)).all()
+    at = datetime(2026, 3, 2, 9, tzinfo=UTC)
+    assert [tuple(row) for row in found] == [
+        ("shipbot_deploy our-id C0OPS", at, ""),
+        ("shipbot_review 7 C0OPS", at, ""),
+    ]
 
 
 def test_a_newer_database_is_left_alone(store: Store) -> None:

@@ -11,6 +11,8 @@ from dataclasses import replace
 from typing import Any
 
 from bot.playground.github import Delivery
+from bot.playground.slack import SimulatedSlack
+from bot.playground.slack_state import Message
 from tests.world import WEBHOOK_SECRET, World
 
 
@@ -26,9 +28,15 @@ def newest(world: World, room: str = "C0OPS") -> str:
     return world.slack.text_of(mine[-1])
 
 
+def posted(slack: SimulatedSlack, room: str = "C0OPS") -> list[Message]:
+    """The messages in a room that show something and are kept current: cards, and reviews."""
+    kinds = ("shipbot_deploy", "shipbot_review")
+    return [each for each in slack.messages(room) if (each.metadata or {}).get("event_type") in kinds]
+
+
 def cards(world: World, room: str = "C0OPS") -> list[str]:
     """The cards in a room, as text, oldest first."""
-    return [world.slack.text_of(message) for message in world.slack.messages(room) if message.metadata]
+    return [world.slack.text_of(message) for message in posted(world.slack, room)]
 
 
 def thread(world: World, room: str = "C0OPS") -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.front.chat import ask, cards, newest, writes
+from tests.front.chat import ask, cards, newest, posted, writes
 from tests.world import World
 
 GUARDED = """
@@ -31,8 +31,7 @@ def ship(world: World, words: str, state: str = "success") -> None:
 
 def click(world: World, card: int, action: str, person: str = "U0BEN") -> None:
     """Somebody presses a button of a card, the oldest of which is 0."""
-    shown = [message for message in world.slack.messages("C0OPS") if message.metadata]
-    assert world.slack.click(person, "C0OPS", shown[card].ts, action).ok
+    assert world.slack.click(person, "C0OPS", posted(world.slack)[card].ts, action).ok
     world.settle()
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.front.chat import ask, cards, thread, writes
+from tests.front.chat import ask, cards, posted, thread, writes
 from tests.world import World
 
 CONFIG = """
@@ -39,11 +39,7 @@ def world(make_world: Callable[..., World]) -> World:
 
 def click(world: World, person: str, action: str, number: int = 1) -> None:
     """Somebody presses a button of a deploy's card; the bot has not acted on it yet."""
-    [card] = [
-        message
-        for message in world.slack.messages("C0OPS")
-        if f" · #{number} for " in world.slack.text_of(message) and message.metadata
-    ]
+    [card] = [each for each in posted(world.slack) if f" · #{number} for " in world.slack.text_of(each)]
     assert world.slack.click(person, "C0OPS", card.ts, action, str(number)).ok
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from bot.playground.slack import Message
-from tests.front.chat import ask, cards, newest, writes
+from tests.front.chat import ask, cards, newest, posted, writes
 from tests.world import World
 
 CONFIG = """
@@ -50,7 +50,7 @@ def press(world: World, person: str, message: Message, action: str, room: str = 
 
 def card(world: World, number: int = -1) -> Message:
     """A card in #ops, by its place there."""
-    return [message for message in world.slack.messages("C0OPS") if message.metadata][number]
+    return posted(world.slack)[number]
 
 
 def test_locked_for_two_hours(make_world: Callable[..., World]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bot.playground.github import Delivery
-from tests.front.chat import ask, cards, newest, thread, writes
+from tests.front.chat import ask, cards, newest, posted, thread, writes
 from tests.front.test_restarts import each_job_taken_to_the_grave, one_job_at_a_time
 from tests.world import World
 
@@ -370,7 +370,7 @@ def test_a_teardown_that_fails_is_tried_again(make_world: Make) -> None:
     assert shown(world)[-1] == "[Retry]"
     assert "1 preview" in ask(world, "/deploy where web")
 
-    (card,) = [message for message in world.slack.messages("C0OPS") if message.metadata]
+    (card,) = posted(world.slack)
     assert world.slack.click("U0BEN", "C0OPS", card.ts, "deploy_retry").ok
     world.settle()
     deployed(world)

@@ -209,6 +209,7 @@ def test_hostile_and_mistaken_files(world: World) -> None:
     good = write(world, "environments: {staging: {aliases: [stg]}}")
     for text, fault in MISTAKES:
         bad = write(world, text)
+        world.advance(seconds=5)
         head, *faults = newest(world).split("\n")
         assert head == broken(bad, good=good), text[:80]
         assert any(fault in line for line in faults), (text[:80], faults)

@@ -90,6 +90,8 @@ def test_429_waits_as_long_as_slack_says(world: World) -> None:
     assert calls(world, "chat.postMessage") == 1
     world.advance(seconds=1)
     assert cards(world)[0].splitlines()[1].startswith("In progress")
+    assert thread(world) == [], "what people wait for goes first now"
+    world.advance(seconds=16)
     assert len(thread(world)) == 1
 
 

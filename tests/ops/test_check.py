@@ -16,9 +16,10 @@ from bot.check.slack import SCOPES
 from bot.playground.serving import Served
 from bot.playground.slack import SimulatedSlack
 from bot.settings import Settings
+from bot.store import rooms
 from bot.store.engine import Store
 from tests.ops.checking import SMALL, Look, fails
-from tests.world import World
+from tests.world import START, World
 
 ROOT = Path(__file__).parents[2]
 NEWEST = max(path.name[:4] for path in (ROOT / "bot/store/migrations/versions").glob("[0-9]*.py"))
@@ -139,7 +140,7 @@ def test_a_database_of_a_newer_program(small: World, look: Look) -> None:
         ("invalid_auth", "Slack does not know this token"),
         ("token_revoked", "it was revoked"),
         ("not_allowed_token_type", "it is a token of another kind"),
-        ("org_login_required", "Slack says org_login_required"),
+        ("two_factor_setup_required", "Slack says two_factor_setup_required"),
     ],
 )
 def test_a_bot_token_that_slack_refuses(small: World, look: Look, error: str, words: str) -> None:
@@ -223,6 +224,39 @@ def test_rooms(small: World, look: Look) -> None:
         "FAIL  #old (room C0OLD of web) is archived: bring it back, or take it out of the config",
         "FAIL  room C0PRIV of web: Slack shows me no such room: mend the id, or `/invite` me there if it is private",
         "FAIL  room C0NONE of web: Slack shows me no such room: mend the id, or `/invite` me there if it is private",
+    ]
+
+
+def test_rooms_that_could_not_be_written_to(small: World, look: Look) -> None:
+    """One line for each, with why, since when, and what to do; of those that people tried, too."""
+    slack = small.slack
+    slack.add_room("C0OLD", "old")
+    slack.add_room("C0SEC", "secret", private=True, bot_is_member=False)
+    slack.add_room("C0QUIET", "quiet")
+    slack.add_room("C0AGAIN", "again")
+    with small.store.write() as connection:
+        for room, code in (
+            ("C0OPS", "is_archived"),
+            ("C0OLD", "is_archived"),
+            ("C0SEC", "channel_not_found"),
+            ("C0QUIET", "restricted_action"),
+            ("C0AGAIN", "not_in_channel"),
+        ):
+            rooms.close(connection, room, code, START)
+    slack.archive("C0OPS")
+    slack.archive("C0OLD")
+    since = "; nothing of mine got there since 2026-03-02 09:00 UTC"
+    unnamed = "which the config does not name"
+    assert [line for line in look(small, 1) if "room C0" in line] == [
+        f"FAIL  #ops (room C0OPS of web) is archived: bring it back, or take it out of the config{since} (is_archived)",
+        f"ok    #again (room C0AGAIN, {unnamed}) can be written to again, as the next message will show{since} "
+        "(not_in_channel)",
+        f"warn  #old (room C0OLD, {unnamed}) is archived: bring it back, or deploy from another room{since} "
+        "(is_archived)",
+        f"warn  #quiet (room C0QUIET, {unnamed}): Slack does not let me write there: see who may post in it, or deploy "
+        f"from another room{since} (restricted_action)",
+        f"warn  room C0SEC, {unnamed}: Slack shows me no such room: `/invite` me there if it is private{since} "
+        "(channel_not_found)",
     ]
 
 

@@ -43,7 +43,7 @@ def cause(problem: Problem | PersonError | TryLater) -> str:
         problem = problem_of(problem)
     if problem.code == "Unavailable":
         return _silence(problem.facts)
-    if problem.code == "RateLimited":
+    if problem.code in ("RateLimited", "Paced"):
         return f"{problem.facts['service']} lets me ask no more for now."
     return explain(problem)
 
@@ -451,6 +451,7 @@ _WORDS: dict[str, Callable[[Facts], str]] = {
     "AskedTooLate": _asked_too_late,
     "Unavailable": _unavailable,
     "RateLimited": _limited,
+    "Paced": _limited,
     # Not raised, but kept with a deploy that ended.
     "Ended": _ended,
     "Cancelled": _cancelled,

@@ -25,6 +25,8 @@ from bot.slack.views.text import (
     who,
 )
 
+METADATA = "shipbot_line"  # the event type under which a line carries its deploy's and its step's id
+
 
 def line(deploy: Deploy, step: Step, room_id: str, printed: str = "") -> Message | None:
     """A step of the timeline as a line in the card's thread; one that ends the deploy mentions the person.
