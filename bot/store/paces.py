@@ -71,7 +71,7 @@ def told(limit: Limit, pace: Pace, now: datetime, *, first: bool) -> tuple[Pace,
 
 def held(limit: Limit, pace: Pace, until: datetime) -> Pace:
     """After the other side said that nothing goes before `until`: then one by one, without a burst."""
-    return replace(pace, free_at=max(pace.free_at, until + AHEAD - limit.step))
+    return replace(pace, free_at=max(pace.free_at, until + limit.ahead(first=True) - limit.step))
 
 
 def claim(connection: sa.Connection, limits: Sequence[Limit], now: datetime, *, first: bool) -> datetime | None:

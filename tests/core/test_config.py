@@ -67,6 +67,14 @@ FAULTS: list[tuple[str, list[str]]] = [
     ("apps: {web: null}", [f"line 1: apps.web: {KEYS}"]),
     (base(more="nope: 1\n"), ["line 6: nope: no such key"]),
     (
+        base(more="slack: {updates: many, posts_per_room: 1.5, burst: 3}\n"),
+        [
+            "line 6: slack.updates: must be a whole number",
+            "line 6: slack.posts_per_room: must be a whole number",
+            "line 6: slack.burst: no such key",
+        ],
+    ),
+    (
         base(more="    nope: 1\n    rooms: C0OPS\n"),
         [
             "line 6: apps.web.nope: no such key",

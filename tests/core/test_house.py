@@ -176,6 +176,19 @@ def test_each_library_has_its_room(package: str, room: tuple[str, ...]) -> None:
     assert outside(package, room, PRODUCTION) == []
 
 
+def test_one_road_leads_to_slacks_rooms() -> None:
+    """What is posted or edited elsewhere would know no pace, and be said twice when its answer is lost."""
+    astray = [
+        f"{module}:{node.lineno}"
+        for module, tree in PRODUCTION.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and re.search(r"\bslack\.(post|update)$|_slack\.(post|update)$", dotted(node.func))
+        if module != "bot.slack.sender"
+    ]
+    assert astray == []
+
+
 def test_the_ground_is_pure() -> None:
     ground = {name: tree for name, tree in PRODUCTION.items() if within(name, "bot.deploys")}
     for package in ("sqlalchemy", "requests", "urllib.request", "http", "socket", "threading", "asyncio", "structlog"):

@@ -66,14 +66,14 @@ def test_those_who_wait_are_told_to_come_one_by_one() -> None:
         pace = taken(MINUTE, pace, moment)
 
 
-def test_nothing_goes_before_the_other_side_says_so_and_then_one_by_one() -> None:
-    until = START + seconds(40)
-    pace = held(MINUTE, IDLE, until)
-    assert opens(MINUTE, pace, START, first=True) == until
-    assert opens(MINUTE, pace, START, first=False) == until + KEPT
-    assert at_once(MINUTE, pace, until, first=True)[0] == 1
-    sooner = held(MINUTE, pace, START)
-    assert sooner == pace, "an earlier word does not shorten it"
+@pytest.mark.parametrize("per_minute", [1, 2, 3, 50, 6000])
+def test_nothing_goes_before_the_other_side_says_so_and_then_one_by_one(per_minute: int) -> None:
+    limit, until = Limit("x", per_minute), START + seconds(40)
+    pace = held(limit, IDLE, until)
+    assert opens(limit, pace, START, first=True) == until
+    assert opens(limit, pace, START, first=False) == until + limit.ahead(first=True) - limit.ahead(first=False)
+    assert at_once(limit, pace, until, first=True)[0] == 1
+    assert held(limit, pace, START) == pace, "an earlier word does not shorten it"
 
 
 calls = st.lists(st.tuples(st.floats(0, 20), st.booleans()), max_size=200)
