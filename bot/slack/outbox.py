@@ -74,10 +74,13 @@ class Outbox:
         if not card.ts:
             return True
         try:
-            return self._thread(deploy, row, card)
+            open_still = self._thread(deploy, row, card)
         except TryLater:  # then the card need not be edited again to say the same
             self._remember(deploy, row.room, shown=_digest(message))
             raise
+        if row.shown:
+            self._remember(deploy, row.room, shown="")
+        return open_still
 
     def _sight(self, connection: sa.Connection, deploy: Deploy) -> views.Sight:
         now = self._clock.now()
@@ -152,8 +155,6 @@ class Outbox:
         if row.shown and row.shown == _digest(message):
             return  # an earlier attempt got as far as this, and no further
         self._sender.update(sent.channel, sent.ts, message, mark, first=deploy.pressing)
-        if row.shown:
-            self._remember(deploy, row.room, shown="")
 
     def _thread(self, deploy: Deploy, row: sa.Row[Any], card: Sent) -> bool:
         """Tells what is new below the card. False when the room is closed, and it can be told elsewhere."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -151,7 +151,7 @@ class Sender:
         """Posts in the conversation between a person and the bot."""
         self.post(self._slack.direct_message(user_id), message, mark)
 
-    def _find(self, channel: str, since: Any, mark: Mark, thread: str) -> str:
+    def _find(self, channel: str, since: datetime, mark: Mark, thread: str) -> str:
         try:
             return self._slack.find(channel, since, mark.kind, mark.id, thread=thread)
         except SlackRefused as refused:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 import sqlalchemy as sa
 
+from bot.store.schema import cards as table
 from bot.store.schema import jobs
 from tests.front.chat import calls, cards, posted, thread
 from tests.world import World
@@ -79,6 +80,20 @@ def test_the_config_says_how_much_slack_grants(make_world: Callable[..., World])
     world.advance(minutes=1)
     assert "9 of 10" in cards(world)[0]
     assert len(thread(world)) == 10
+
+
+def test_a_card_whose_thread_must_wait_is_not_edited_again_to_say_the_same(world: World) -> None:
+    world.say("U0ANA", "/deploy web/topic")
+    world.deliver()
+    world.slack.fail("chat.postMessage", error="ratelimited", retry_after=20)
+    world.report("success")
+    edits = calls(world, "chat.update")
+    world.advance(seconds=20)
+    assert len(thread(world)) == 1
+    assert calls(world, "chat.update") == edits
+
+    with world.store.read() as connection:  # what is remembered for that goes with it
+        assert set(connection.execute(sa.select(table.c.shown)).scalars()) == {""}
 
 
 @pytest.mark.slow
