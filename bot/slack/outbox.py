@@ -15,7 +15,7 @@ from bot.deploys.clock import Clock
 from bot.deploys.errors import TryLater
 from bot.deploys.model import TEARDOWN, Deploy, Step
 from bot.slack.client import SlackClient, SlackRefused
-from bot.slack.sender import CLOSED, GONE, THREADLESS, Mark, Sender, Sent
+from bot.slack.sender import CLOSED, GONE, THREADLESS, Keep, Mark, Sender, Sent
 from bot.slack.views import card as views
 from bot.slack.views import thread
 from bot.slack.views.text import Links, Message
@@ -133,23 +133,31 @@ class Outbox:
             if refused.code not in CLOSED:
                 raise
             log.warning("room_closed", code=refused.code)
-            if row.detour or not deploy.ours or row.room != deploy.room or not deploy.user_id:
-                self._remember(deploy, row.room, ts="")
-                return Sent(channel, "", anew=False), message  # nobody here asked for it, so nobody is told
             # The person who asked is told where they can be: in a conversation with the bot.
-            channel = self._slack.direct_message(deploy.user_id)
-            self._remember(deploy, row.room, ts="", channel=channel, detour=refused.code)
-            message = views.card(deploy, self._links, sight, refused.code)
-            sent = self._post(deploy, row, channel, message, mark)
+            detoured = None
+            if not row.detour and deploy.ours and row.room == deploy.room and deploy.user_id:
+                message = views.card(deploy, self._links, sight, refused.code)
+                detoured = self._sender.direct(
+                    deploy.user_id, message, mark, keep=self._keeping(deploy, row, detour=refused.code)
+                )
+            if detoured is None:  # nobody here asked for it, or they have left: nobody is told
+                self._remember(deploy, row.room, ts="")
+                return Sent(channel, "", anew=False), message
+            sent = detoured
         if not sent.anew:
             self._update(deploy, row, sent, message, mark)
         return sent, message
 
     def _post(self, deploy: Deploy, row: sa.Row[Any], channel: str, message: Message, mark: Mark) -> Sent:
-        def keep(connection: sa.Connection, channel: str, ts: str) -> None:
-            records.update_card(connection, deploy, row.room, channel=channel, ts=ts)
+        return self._sender.post(channel, message, mark, keep=self._keeping(deploy, row))
 
-        return self._sender.post(channel, message, mark, keep=keep)
+    def _keeping(self, deploy: Deploy, row: sa.Row[Any], **more: str) -> Keep:
+        """Stores where a card is."""
+
+        def keep(connection: sa.Connection, channel: str, ts: str) -> None:
+            records.update_card(connection, deploy, row.room, channel=channel, ts=ts, **more)
+
+        return keep
 
     def _update(self, deploy: Deploy, row: sa.Row[Any], sent: Sent, message: Message, mark: Mark) -> None:
         if row.shown and row.shown == _digest(message):

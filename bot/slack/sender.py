@@ -36,6 +36,10 @@ CLOSED = frozenset(
 THREADLESS = frozenset(
     "restricted_action_non_threadable_channel restricted_action_thread_locked cannot_reply_to_message".split()
 )
+# Of a person whom the bot can't write to alone (https://docs.slack.dev/reference/methods/conversations.open#errors).
+UNREACHABLE = frozenset(
+    "user_disabled user_not_found users_not_found user_not_visible cannot_dm_bot messages_tab_disabled".split()
+)
 GONE = frozenset("message_not_found cant_update_message thread_not_found edit_window_closed".split())
 
 CLOCKS_DIFFER = timedelta(minutes=5)
@@ -147,9 +151,16 @@ class Sender:
             self._refused(channel, refused)
             raise
 
-    def direct(self, user_id: str, message: Message, mark: Mark) -> None:
-        """Posts in the conversation between a person and the bot."""
-        self.post(self._slack.direct_message(user_id), message, mark)
+    def direct(self, user_id: str, message: Message, mark: Mark, *, keep: Keep | None = None) -> Sent | None:
+        """Posts in the conversation between a person and the bot; None for somebody who can't be written to there, such
+        as one who has left."""
+        try:
+            return self.post(self._slack.direct_message(user_id), message, mark, keep=keep)
+        except SlackRefused as refused:
+            if refused.code not in UNREACHABLE:
+                raise
+            log.warning("person_unreachable", code=refused.code)
+            return None
 
     def _find(self, channel: str, since: datetime, mark: Mark, thread: str) -> str:
         try:

@@ -105,6 +105,28 @@ def test_what_passes_closes_nothing(world: World, code: str) -> None:
     assert closed(world) == []
 
 
+@pytest.mark.parametrize(
+    ("method", "code"),
+    [("conversations.open", "user_disabled"), ("chat.postMessage", "messages_tab_disabled")],
+)
+def test_whoever_asked_has_left_and_the_room_is_closed(world: World, method: str, code: str) -> None:
+    world.slack.fail("chat.postMessage", error="is_archived", room="C0OPS", times=100)
+    world.slack.fail(method, error=code, times=100)
+    world.say("U0ANA", "/deploy web/topic to staging")
+    world.deliver()
+    world.report("success")
+    assert [one["state"] for one in world.github.statuses("acme/web", 1_100_001)] == ["success"]
+    assert cards(world) == cards(world, direct(world)) == []
+    assert closed(world) == [("C0OPS", "is_archived")]
+
+
+def test_an_answer_to_somebody_who_has_left_is_dropped(world: World) -> None:
+    world.slack.fail("response_url", status=404, times=100)
+    world.slack.fail("conversations.open", error="user_disabled", times=100)
+    world.say("U0ANA", "/deploy status")
+    assert world.waiting() == []
+
+
 def test_what_concerns_a_room_is_told_to_whoever_did_it(world: World) -> None:
     world.slack.add_room("C0SEC", "secret", private=True, bot_is_member=False)
     assert "locked *web*" in ask(world, "/deploy lock web in production", room="C0SEC")

@@ -177,7 +177,7 @@ def test_scopes_that_are_missing_are_waited_for(world: World) -> None:
 
 def test_what_breaks_on_our_side_is_owned_up_to(world: World) -> None:
     world.slack.fail("response_url", status=400)
-    world.slack.fail("conversations.open", error="user_disabled", times=5)
+    world.slack.fail("conversations.open", error="never_heard_of", times=5)
     world.slack.fail("response_url", status=400, times=4)
     world.say("U0ANA", "/deploy where web")
     for _ in range(6):
