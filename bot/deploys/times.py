@@ -77,6 +77,22 @@ def parse_time(text: str, now: datetime, zone: ZoneInfo) -> datetime:
     return moment
 
 
+def parse_later(text: str, now: datetime, zone: ZoneInfo) -> datetime:
+    """A moment as `parse_time` takes it, or a length of time from now (`30m`); `at` and `in` may stand before either.
+
+    Raises ValueError as `parse_time` does.
+    """
+    words = text.split()
+    if len(words) > 1 and words[0].lower() in ("at", "in"):
+        words = words[1:]
+    if len(words) == 1 and _PART.match(words[0]):
+        try:
+            return now + parse_duration(words[0])
+        except ValueError:
+            pass  # `4pm` and `2026-12-24` begin like one
+    return parse_time(" ".join(words), now, zone)
+
+
 def parse_wall(text: str) -> Wall:
     """A time of day, a weekday or a date, or a day and a time of day, in any case and without a zone.
 

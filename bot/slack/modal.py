@@ -10,16 +10,19 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 import structlog
 
 from bot.deploys.clock import Clock
 from bot.deploys.config import App
-from bot.deploys.errors import AskedTooLate, NoDefaultEnvironment, PersonError, TryLater, WrongRoom
+from bot.deploys.errors import AskedTooLate, NoDefaultEnvironment, PersonError, TryLater, UnknownTime, WrongRoom
 from bot.deploys.model import Asker, Wanted
 from bot.deploys.refs import possible_ref
+from bot.deploys.times import parse_later
 from bot.reader import Reader
 from bot.service import Service
 from bot.slack.answers import ANSWER, MEANWHILE, Answers
@@ -28,7 +31,7 @@ from bot.slack.conversation import PATIENCE
 from bot.slack.said import Said, said_by_click
 from bot.slack.views import modal as views
 from bot.slack.views import replies
-from bot.slack.views.modal import APP, ENVIRONMENT, FORCE, FORM, REASON, REF, ROOM, TASK, Filled, Form
+from bot.slack.views.modal import APP, ENVIRONMENT, FORCE, FORM, REASON, REF, ROOM, TASK, WHEN, Filled, Form
 from bot.slack.views.text import Block, Links, Message, duration
 from bot.store.jobs import Job
 
@@ -94,8 +97,9 @@ class Modal:
             self._end(view_id, said, replies.problem(AskedTooLate(job.created_at)))
             return
         try:
+            due_at, zone = self._due(filled, said.asker, job.created_at)
             deploy = self._service.request(
-                _wanted(filled),
+                replace(_wanted(filled), due_at=due_at),
                 self._answers.named(said.asker),
                 room=self._room(_room_of(view), filled, said.asker.id),
                 source=said.source,
@@ -111,7 +115,7 @@ class Modal:
             raise
         else:
             structlog.contextvars.bind_contextvars(deploy=deploy.number)
-            self._replace(view_id, said, views.done(deploy, self._links), None)
+            self._replace(view_id, said, views.done(deploy, self._links, zone), None)
 
     def taken_in(self, view: Json) -> dict[str, Any]:
         """What is shown while a form that was sent is worked on."""
@@ -163,12 +167,23 @@ class Modal:
         if not filled.environment or not filled.ref:
             return views.not_yet(), {}
         try:
-            asked = self._service.foresee(_wanted(filled), self._answers.named(asker), room=room or filled.room)
+            wanted = replace(_wanted(filled), due_at=self._due(filled, asker, self._clock.now())[0])
+            asked = self._service.foresee(wanted, self._answers.named(asker), room=room or filled.room)
         except PersonError as error:
             return [], views.wrong(error)
         except TryLater as error:
             return views.unasked(error), {}
         return replies.foreseen(asked, self._links).blocks, {}
+
+    def _due(self, filled: Filled, asker: Asker, now: datetime) -> tuple[datetime | None, ZoneInfo]:
+        """When it is to go, None for as soon as it can; and the zone that the person is in. Raises UnknownTime."""
+        if not filled.when:
+            return None, ZoneInfo("UTC")
+        zone = ZoneInfo(self._slack.time_zone(asker.id))
+        try:
+            return parse_later(filled.when, now, zone), zone
+        except ValueError as error:
+            raise UnknownTime(filled.when, str(error)) from None
 
     def _form(self, room: str, filled: Filled, user: str) -> Form | None:
         """The form with what can be chosen in it, and for what is not chosen yet the default. None without apps."""
@@ -276,6 +291,7 @@ def _filled(view: Json) -> Filled:
         environment=chosen(ENVIRONMENT, f"{ENVIRONMENT}:{app}"),
         ref=chosen(REF, f"{REF}:{app}", f"{REF}?:{app}"),
         room=chosen(ROOM, f"{ROOM}:{app}"),
+        when=" ".join(str(field(WHEN, WHEN).get("value") or "").split()),
         task=str(field(TASK, TASK).get("value") or "").strip(),
         reason=" ".join(str(field(REASON, REASON).get("value") or "").split()),
         force=bool(field(FORCE, FORCE).get("selected_options")),

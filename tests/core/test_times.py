@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bot.deploys.times import LONGEST, at_wall, local, parse_duration, parse_time, parse_zone
+from bot.deploys.times import LONGEST, at_wall, local, parse_duration, parse_later, parse_time, parse_zone
 from bot.deploys.windows import Window, parse_window
 
 BERLIN, NEW_YORK, SYDNEY = (ZoneInfo(name) for name in ("Europe/Berlin", "America/New_York", "Australia/Sydney"))
@@ -181,6 +181,26 @@ def test_what_is_no_moment(text: str, problem: str) -> None:
 def test_a_slip_in_a_zone_is_told_the_nearest() -> None:
     with pytest.raises(ValueError, match="“Europe/Berln” is no time zone; the nearest is Europe/Berlin or "):
         parse_time("16:00 Europe/Berln", NOW, BERLIN)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("30m", NOW + timedelta(minutes=30)),
+        ("in 1h30m", NOW + timedelta(minutes=90)),
+        ("IN 2D", NOW + timedelta(days=2)),
+        *((text, parse_time(text, NOW, BERLIN)) for text in ("4pm", "fri 16:00", "tomorrow", "noon")),
+        ("at fri 16:00", parse_time("fri 16:00", NOW, BERLIN)),
+    ],
+)
+def test_later_is_a_time_or_a_length_of_time(text: str, meant: datetime) -> None:
+    assert parse_later(text, NOW, BERLIN) == meant
+
+
+@pytest.mark.parametrize("text", ["", "in", "at", "teatime", "in a while", "0m", "-5m", "in 5x", "99y"])
+def test_what_is_no_later(text: str) -> None:
+    with pytest.raises(ValueError, match="is no time|has passed"):
+        parse_later(text, NOW, BERLIN)
 
 
 @pytest.mark.parametrize("name", ["localtime", "Factory", "", "/etc/passwd", "../UTC", "Europe"])

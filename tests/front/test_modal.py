@@ -66,6 +66,7 @@ def test_a_deploy_by_the_form(make_world: Callable[..., World]) -> None:
         "App: [web ▾]",
         "Environment: [production ▾]",
         "Branch, tag or commit: [main ▾]",
+        "When: [plain_text_input]",
         "Task: [plain_text_input]",
         "Reason: [plain_text_input]",
         "Force: [ ] Skip checks and order",
@@ -139,6 +140,7 @@ def test_what_is_wrong_is_said_where_it_is(make_world: Callable[..., World]) -> 
         "Environment: [staging ▾]",
         "Branch, tag or commit: [topci ▾]",
         unknown,
+        "When: [plain_text_input]",
         "Task: [seeds]",
         "Reason: [because & <so>]",
         "Force: [x] Skip checks and order",
@@ -168,6 +170,28 @@ def test_what_is_wrong_is_said_where_it_is(make_world: Callable[..., World]) -> 
     world.settle()
     assert newest(world, world.slack.direct_room("U0ANA")) == unknown
     assert len(cards(world)) == 1
+
+
+def test_a_deploy_for_later(make_world: Callable[..., World]) -> None:
+    world = make_world(config=CONFIG)
+    world.say("U0ANA", "/deploy")
+    choose(world, "environment", "staging")
+
+    submit(world, when="teatime")
+    world.settle()
+    lines = shown(world)
+    assert lines[3] == "When: [teatime]"
+    assert "“teatime” is no time" in lines[4]
+
+    submit(world, when="at 16:00")
+    world.settle()
+    assert shown(world)[1] == (
+        ":alarm_clock: #1 goes on Monday, 2 March at 16:00 (Europe/Berlin). Its card is in #ops. "
+        "`/deploy unschedule 1` takes it back."
+    )
+    assert writes(world) == []
+    world.advance(hours=6)
+    assert len(writes(world)) == 1
 
 
 def test_the_form_waits_for_github(make_world: Callable[..., World]) -> None:

@@ -8,12 +8,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from bot.deploys import states
-from bot.deploys.errors import NoDefaultEnvironment, PersonError, TryLater, UnknownEnvironment, UnknownRef
+from bot.deploys.errors import (
+    NoDefaultEnvironment,
+    PersonError,
+    TooFarAhead,
+    TryLater,
+    UnknownEnvironment,
+    UnknownRef,
+    UnknownTime,
+)
 from bot.deploys.model import Deploy
 from bot.deploys.policy import Finding
-from bot.slack.views import replies
+from bot.slack.views import replies, schedules
 from bot.slack.views.card import emoji
 from bot.slack.views.findings import waiting_for
 from bot.slack.views.problems import cause
@@ -21,10 +30,11 @@ from bot.slack.views.text import Block, Links, code, context, flat, name, room, 
 
 FORM = "deploy_form"  # the callback_id of the form
 # The fields. Those that belong to an app carry it in their block's id, so that with another app they start anew.
-APP, ENVIRONMENT, REF, ROOM, TASK, REASON, FORCE = "app", "environment", "ref", "room", "task", "reason", "force"
+APP, ENVIRONMENT, REF, ROOM = "app", "environment", "ref", "room"
+WHEN, TASK, REASON, FORCE = "when", "task", "reason", "force"
 
 OPTIONS, OPTION = 100, 75  # Slack's limits: of a menu, and of what stands in it
-TASK_LENGTH, REASON_LENGTH = 100, 500
+WHEN_LENGTH, TASK_LENGTH, REASON_LENGTH = 50, 100, 500
 
 View = dict[str, Any]
 
@@ -37,6 +47,7 @@ class Filled:
     environment: str = ""
     ref: str = ""
     room: str = ""
+    when: str = ""
     task: str = ""
     reason: str = ""
     force: bool = False
@@ -62,6 +73,9 @@ def form(shown: Form, gates: Sequence[Block], wrong: Mapping[str, Sequence[Block
         ENVIRONMENT: _menu(ENVIRONMENT, f"{ENVIRONMENT}:{app}", "Environment", shown.environments, filled.environment),
         REF: _ref(app, filled.ref),
         ROOM: _menu(ROOM, f"{ROOM}:{app}", "Room", list(shown.rooms), filled.room, shown.rooms) if shown.rooms else {},
+        WHEN: _text(
+            WHEN, "When", filled.when, WHEN_LENGTH, "Such as 16:00, Fri 16:00 or 30m. Empty: as soon as it can."
+        ),
         TASK: _text(TASK, "Task", filled.task, TASK_LENGTH, "Such as migrations. Empty: the app is deployed."),
         REASON: _text(REASON, "Reason", filled.reason, REASON_LENGTH, "Everyone can read it on the card."),
         FORCE: _force(filled.force),
@@ -86,13 +100,15 @@ def on_its_way() -> View:
     return _modal([section(":hourglass_flowing_sand: Asking GitHub and the gates. You may close this.")])
 
 
-def done(deploy: Deploy, links: Links) -> View:
-    """What became of it."""
+def done(deploy: Deploy, links: Links, zone: ZoneInfo) -> View:
+    """What became of it; `zone` is the person's."""
     sha = links.commit(deploy.repository, deploy.sha)
     at = sha if deploy.sha.startswith(deploy.ref) else f"{code(deploy.ref)} at {sha}"
     what = f"{emoji(deploy)} #{deploy.number}: {name(deploy.app)} to {name(deploy.environment)} · {at}"
     where = "our conversation" if deploy.room.startswith("D") else room(deploy.room)
     how = "It is on its way"
+    if deploy.scheduled:
+        return _modal([section(what), *schedules.goes_at(deploy, zone).blocks])
     if deploy.state == states.HELD:
         how = f"It waits for {waiting_for([Finding.from_json(item) for item in deploy.findings])}"
     return _modal([section(what), section(f"{how}. Its card is in {where}.")])
@@ -125,6 +141,8 @@ def wrong(error: PersonError) -> dict[str, list[Block]]:
         place = REF
     elif isinstance(error, UnknownEnvironment | NoDefaultEnvironment):
         place = ENVIRONMENT
+    elif isinstance(error, UnknownTime | TooFarAhead):
+        place = WHEN
     # A button that takes over a lock belongs to a message; here it would be one more thing to press by mistake.
     return {place: [block for block in replies.problem(error).blocks if block["type"] != "actions"]}
 
