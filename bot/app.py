@@ -72,6 +72,7 @@ from bot.store.engine import Store
 from bot.store.intake import Intake
 from bot.store.jobs import Job
 from bot.store.retention import Pruner
+from bot.store.wire import Wire
 from bot.web import App, Gone, Receive, Scope, Send, answer
 from bot.worker import Handler, Workers
 
@@ -128,6 +129,7 @@ class Bot:
             self._intake.pressed,
             self.service.died,
         )
+        self._wire: Wire | None = None  # to the other replicas
         self._pruner = Pruner()
         self._scheduler = Scheduler(store.bell.ring, self._sweep)
         bot_token = settings.slack_bot_token.get_secret_value()
@@ -180,6 +182,9 @@ class Bot:
 
     def start(self) -> None:
         """Sets the workers to work."""
+        if not self.store.sqlite:
+            self._wire = Wire(self.store, self.runner.hear_of)
+            self._wire.start()
         self.service.start()
         self.workers.start(WORKERS)
         self.runner.start()
@@ -195,6 +200,8 @@ class Bot:
             max(0.0, until - REPORTING - time.monotonic())
         )  # the workers are still there to report what that ended
         self.workers.stop(max(REPORTING, until - time.monotonic()))
+        if self._wire is not None:  # last, so that the others go on at once with what was put back
+            self._wire.stop(REPORTING)
 
     def close(self) -> None:
         """For a bot that was never started: stores what was received."""

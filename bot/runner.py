@@ -25,6 +25,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 RUNS = 8  # deployments under way at once in one process
 PAUSE = 0.2  # seconds between two looks for work at least: in a storm the bell rings thousands of times a second
+RUN_NEWS, COMMIT_NEWS = "run", "commit"  # the first word of what the replicas tell one another
 
 
 class Runner:
@@ -102,16 +103,22 @@ class Runner:
                 runs.renew(connection, sorted(held, key=lambda run: run.id), self._clock.now())
 
     def poke(self, repository: str, sha: str) -> None:
-        """GitHub told of something about a commit: whoever waits for that looks at once."""
-        for run, commit, reporter in list(self._under_way.values()):
-            if commit == sha and run.repository.casefold() == repository.casefold():
-                reporter.poke()
+        """GitHub told of something about a commit: whoever waits for that looks at once, in whichever replica."""
+        self._everywhere(f"{COMMIT_NEWS} {repository.casefold()} {sha}")
 
     def heard(self, number: int) -> None:
-        """Somebody reported on a run: its provider looks at once."""
-        for run, _, reporter in list(self._under_way.values()):
-            if run.id == number:
+        """Somebody reported on a run: its provider looks at once, in whichever replica."""
+        self._everywhere(f"{RUN_NEWS} {number}")
+
+    def hear_of(self, word: str) -> None:
+        """What another replica was told of."""
+        for run, commit, reporter in list(self._under_way.values()):
+            if word in (f"{RUN_NEWS} {run.id}", f"{COMMIT_NEWS} {run.repository.casefold()} {commit}"):
                 reporter.poke()
+
+    def _everywhere(self, word: str) -> None:
+        self.hear_of(word)
+        self._store.tell(word)
 
     def _dispatch(self) -> None:
         while not self._stopping.is_set():

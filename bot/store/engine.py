@@ -69,7 +69,7 @@ class Store:
                 pool_size=pool,
                 pool_pre_ping=True,
                 hide_parameters=True,  # an error that names them takes people's words and response_urls to the log
-                connect_args={"connect_timeout": 10},
+                connect_args={"connect_timeout": 10, **_KEEPALIVES},
             )
         self._writing = self.engine.execution_options(shipbot_writes=True)
         # PostgreSQL's own measure would let each statement of a reader see another state.
@@ -79,6 +79,7 @@ class Store:
             threading.Lock() if self.sqlite else contextlib.nullcontext()
         )
         self.bell = Bell()
+        self.tell: Callable[[str], None] = lambda word: None  # the other replicas, once there is a wire to them
 
     @contextlib.contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -90,13 +91,15 @@ class Store:
     def write(self) -> Iterator[sa.Connection]:
         """A transaction that is committed at the end, or undone when something is raised.
 
-        No network call belongs inside. When jobs were added in it, the bell rings after the commit.
+        No network call belongs inside. When jobs were added in it, the bell rings after the commit, and that of every
+        other replica a moment later.
         """
         with self._turn, self._writing.begin() as connection:
             yield connection
             added = connection.info.pop("jobs_added", False)
         if added:
             self.bell.ring()
+            self.tell("")
 
     def ready(self) -> bool:
         """Whether the database answers."""
@@ -109,6 +112,10 @@ class Store:
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+# A server that is gone without a word is noticed within a minute, not by what the system holds for long (two hours).
+_KEEPALIVES = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
