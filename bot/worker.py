@@ -60,6 +60,7 @@ class Workers:
         self._leave_word = leave_word
         self._threads: list[threading.Thread] = []
         self._at_work: dict[int, Job] = {}
+        self._looking = threading.Lock()
         self._stopping = threading.Event()
 
     @property
@@ -84,13 +85,22 @@ class Workers:
 
     def step(self, name: str = "worker") -> bool:
         """Does one job that is due; False when there is none."""
-        with self._store.read() as connection:
-            if not jobs.any_due(connection, self._clock.now()):
-                return False
-        with self._store.write() as connection:
-            job = jobs.claim(connection, name, self._clock.now())
+        job = self._claim(name)
         if job is None:
             return False
+        self._take_on(job)
+        return True
+
+    def _claim(self, name: str) -> Job | None:
+        if self._store.sqlite:  # where a look keeps nobody from writing, and a claim does
+            with self._store.read() as connection:
+                if not jobs.any_due(connection, self._clock.now()):
+                    return None
+        # A claim that a power cut undoes leaves the job ready, as its end would: what it did is written after it.
+        with self._store.write(lasting=False) as connection:
+            return jobs.claim(connection, name, self._clock.now())
+
+    def _take_on(self, job: Job) -> None:
         structlog.contextvars.bind_contextvars(job=job.id, kind=job.kind, delivery=job.delivery)
         self._at_work[job.id] = job
         try:
@@ -98,7 +108,6 @@ class Workers:
         finally:
             self._at_work.pop(job.id, None)  # what could not be settled is brought back by the end of its lease
             structlog.contextvars.clear_contextvars()  # also what the handler bound: the deploy, the room
-        return True
 
     def renew(self) -> None:
         """Keeps the claims of what is being worked on, which may take longer than a lease, from running out."""
@@ -110,9 +119,10 @@ class Workers:
     def _run(self, name: str) -> None:
         while not self._stopping.is_set():
             self._give_way()
-            rings = self._store.bell.rings
             try:
-                found = self.step(name)
+                job = self._next(name)
+                if job is not None:
+                    self._take_on(job)
             except sa.exc.IntegrityError:
                 continue  # another replica claimed a job of the same subject in the same moment
             except sa.exc.SQLAlchemyError as error:
@@ -123,8 +133,18 @@ class Workers:
                 log.exception("stumbled")
                 self._store.bell.wait(self._store.bell.rings, 1)
                 continue
-            if not found:
+
+    def _next(self, name: str) -> Job | None:
+        """The next job, which is waited for. One worker looks at a time: were all of them woken by each ring, the one
+        that gets the job would share the interpreter with those that find nothing."""
+        with self._looking:
+            if self._stopping.is_set():
+                return None
+            rings = self._store.bell.rings
+            job = self._claim(name)
+            if job is None:
                 self._store.bell.wait(rings, 60)
+            return job
 
     def _give_way(self) -> None:
         until = time.monotonic() + LONGEST_GIVING_WAY

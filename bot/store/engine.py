@@ -72,6 +72,7 @@ class Store:
                 connect_args={"connect_timeout": 10, **_KEEPALIVES},
             )
         self._writing = self.engine.execution_options(shipbot_writes=True)
+        self._passing = self.engine.execution_options(shipbot_writes=True, shipbot_passing=True)
         # PostgreSQL's own measure would let each statement of a reader see another state.
         one_state = {} if self.sqlite else {"isolation_level": "REPEATABLE READ"}
         self._reading = self.engine.execution_options(**one_state)
@@ -88,13 +89,17 @@ class Store:
             yield connection
 
     @contextlib.contextmanager
-    def write(self) -> Iterator[sa.Connection]:
+    def write(self, *, lasting: bool = True) -> Iterator[sa.Connection]:
         """A transaction that is committed at the end, or undone when something is raised.
 
+        One that is not `lasting` does not wait for the disk, and is the first to be lost in a power cut; what is
+        written after it never outlives it.
         No network call belongs inside. When jobs were added in it, the bell rings after the commit, and that of every
         other replica a moment later.
         """
-        with self._turn, self._writing.begin() as connection:
+        with self._turn, (self._writing if lasting else self._passing).begin() as connection:
+            if not lasting and not self.sqlite:
+                connection.exec_driver_sql("SET LOCAL synchronous_commit TO OFF")
             yield connection
             added = connection.info.pop("jobs_added", False)
         if added:
@@ -123,7 +128,6 @@ def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=FULL")  # what is acknowledged survives a power cut
     cursor.execute("PRAGMA foreign_keys=ON")
     # Carrying the log over into the file costs two more flushes: rather every 32 MB than every 4.
     cursor.execute("PRAGMA wal_autocheckpoint=8000")
@@ -132,7 +136,13 @@ def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
 
 def _begin_sqlite(connection: sa.Connection) -> None:
     # A transaction that reads first and writes later can lose its turn half-way; a writer takes it at once.
-    writes = connection.get_execution_options().get("shipbot_writes")
+    options = connection.get_execution_options()
+    writes = options.get("shipbot_writes")
+    # What is acknowledged survives a power cut. (https://www.sqlite.org/pragma.html#pragma_synchronous)
+    flushing = "NORMAL" if options.get("shipbot_passing") else "FULL"
+    if connection.info.get("flushing") != flushing:
+        connection.exec_driver_sql(f"PRAGMA synchronous={flushing}")
+        connection.info["flushing"] = flushing
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 

@@ -114,49 +114,50 @@ _RECEIVED_SQLITE = sa.text(_RECEIVED.format(rows="json_each(:rows)")).bindparams
 _RECEIVED_POSTGRESQL = sa.text(_RECEIVED.format(rows="json_array_elements(CAST(:rows AS json))")).bindparams(_NOW)
 
 
-def any_due(connection: sa.Connection, now: datetime) -> bool:
-    """Whether there may be something to claim; a look that keeps nobody from writing."""
-    due = sa.select(jobs.c.id).where(jobs.c.state == sa.literal_column("'ready'"), jobs.c.run_at <= now)
+# What every job goes through is put together once: that takes longer than the database does for it.
+
+
+def _ready_by_turn() -> sa.Select[tuple[int]]:
     # In an order, so that PostgreSQL goes by the index of what is ready and not by luck through all that is done.
-    ordered = due.order_by(jobs.c.priority, jobs.c.run_at, jobs.c.id)
-    return connection.execute(ordered.limit(1)).first() is not None
+    due = sa.select(jobs.c.id).where(jobs.c.state == sa.literal_column("'ready'"), jobs.c.run_at <= _NOW)
+    return due.order_by(jobs.c.priority, jobs.c.run_at, jobs.c.id).limit(1)
 
 
-def claim(connection: sa.Connection, worker: str, now: datetime) -> Job | None:
-    """Takes the next job that is due, or None. The claim holds for LEASE."""
+def _claiming() -> sa.sql.dml.ReturningUpdate[Any]:
     running = jobs.alias("running")
     busy = (
         sa.select(sa.literal(1))
         .where(running.c.state == sa.literal_column("'running'"), running.c.subject == jobs.c.subject)
         .exists()
     )
-    chosen = (
-        sa.select(jobs.c.id)
-        .where(jobs.c.state == sa.literal_column("'ready'"), jobs.c.run_at <= now, ~busy)
-        .order_by(jobs.c.priority, jobs.c.run_at, jobs.c.id)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    )
-    statement = (
+    chosen = _ready_by_turn().where(~busy).with_for_update(skip_locked=True)
+    taken = [jobs.c[name] for name in ("id", "kind", "payload", "attempts", "created_at")]
+    named = [sa.func.coalesce(jobs.c[name], "") for name in ("delivery", "subject")]
+    return (
         sa.update(jobs)
         .where(jobs.c.id == chosen.scalar_subquery())
-        .values(state="running", attempts=jobs.c.attempts + 1, claimed_by=worker, lease_until=now + LEASE)
-        .returning(jobs)
+        .values(
+            state="running",
+            attempts=jobs.c.attempts + 1,
+            claimed_by=sa.bindparam("by"),
+            lease_until=sa.bindparam("until", type_=Moment),
+        )
+        .returning(*taken, *named, jobs.c.failures, jobs.c.priority)
     )
-    row = connection.execute(statement).one_or_none()
-    if row is None:
-        return None
-    return Job(
-        id=row.id,
-        kind=row.kind,
-        payload=row.payload,
-        attempts=row.attempts,
-        created_at=row.created_at,
-        delivery=row.delivery or "",
-        subject=row.subject or "",
-        failures=row.failures,
-        priority=row.priority,
-    )
+
+
+_ANY_DUE, _CLAIM = _ready_by_turn(), _claiming()
+
+
+def any_due(connection: sa.Connection, now: datetime) -> bool:
+    """Whether there may be something to claim; a look that keeps nobody from writing."""
+    return connection.execute(_ANY_DUE, {"now": now}).first() is not None
+
+
+def claim(connection: sa.Connection, worker: str, now: datetime) -> Job | None:
+    """Takes the next job that is due, or None. The claim holds for LEASE."""
+    row = connection.execute(_CLAIM, {"now": now, "by": worker, "until": now + LEASE}).one_or_none()
+    return Job(*row) if row is not None else None
 
 
 def finish(connection: sa.Connection, job: Job, now: datetime, note: str | None = None) -> None:
