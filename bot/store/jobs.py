@@ -68,26 +68,8 @@ def new_job(kind: str, data: dict[str, Any], **options: Any) -> NewJob:
 def add(connection: sa.Connection, job: NewJob, now: datetime) -> None:
     """Stores one job. The bell rings when its transaction is committed."""
     connection.info["jobs_added"] = True
-    row = _row(job, now)
-    if job.subject is None:
-        connection.execute(_insert(connection).on_conflict_do_nothing(index_elements=["delivery"]), row)
-        return
-    # A conflict touches the row that is there: on PostgreSQL that keeps a worker from claiming it before this
-    # transaction is committed, and so from acting on what was true before it.
-    statement = _insert(connection)
-    new = statement.excluded
-    earlier = sa.case((jobs.c.run_at <= new.run_at, jobs.c.run_at), else_=new.run_at)
-    if job.patient:
-        earlier = sa.case((sa.and_(jobs.c.attempts > 0, jobs.c.priority <= new.priority), jobs.c.run_at), else_=earlier)
-    sooner = sa.case((jobs.c.priority <= new.priority, jobs.c.priority), else_=new.priority)
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["subject"],
-            index_where=jobs.c.state == sa.literal_column("'ready'"),
-            set_={"run_at": earlier, "priority": sooner},
-        ),
-        row,
-    )
+    alone, sooner, patient = _ADDING[connection.dialect.name]
+    connection.execute(alone if job.subject is None else patient if job.patient else sooner, _row(job, now))
 
 
 def add_received(connection: sa.Connection, received: Sequence[NewJob], now: datetime) -> None:
@@ -146,7 +128,42 @@ def _claiming() -> sa.sql.dml.ReturningUpdate[Any]:
     )
 
 
+def _adding(dialect: Any) -> tuple[sa.Insert, sa.Insert, sa.Insert]:
+    """For a job without a subject, for one with, and for one that is patient as well."""
+    insert = dialect.insert(jobs)
+    # A conflict touches the row that is there: on PostgreSQL that keeps a worker from claiming it before this
+    # transaction is committed, and so from acting on what was true before it.
+    new = insert.excluded
+    earlier = sa.case((jobs.c.run_at <= new.run_at, jobs.c.run_at), else_=new.run_at)
+    put_off = sa.and_(jobs.c.attempts > 0, jobs.c.priority <= new.priority)
+    sooner = sa.case((jobs.c.priority <= new.priority, jobs.c.priority), else_=new.priority)
+
+    def standing_for(run_at: sa.Case[Any]) -> sa.Insert:
+        statement: sa.Insert = insert.on_conflict_do_update(
+            index_elements=["subject"],
+            index_where=jobs.c.state == sa.literal_column("'ready'"),
+            set_={"run_at": run_at, "priority": sooner},
+        )
+        return statement
+
+    alone: sa.Insert = insert.on_conflict_do_nothing(index_elements=["delivery"])
+    return alone, standing_for(earlier), standing_for(sa.case((put_off, jobs.c.run_at), else_=earlier))
+
+
 _ANY_DUE, _CLAIM = _ready_by_turn(), _claiming()
+_ADDING = {"sqlite": _adding(sqlite), "postgresql": _adding(postgresql)}
+# As _claimed has it.
+_FINISH = (
+    sa.update(jobs)
+    .where(jobs.c.id == sa.bindparam("job"), jobs.c.state == "running", jobs.c.attempts == sa.bindparam("attempt"))
+    .values(
+        state="done",
+        finished_at=sa.bindparam("at", type_=Moment),
+        note=sa.bindparam("why"),
+        claimed_by=None,
+        lease_until=None,
+    )
+)
 
 
 def any_due(connection: sa.Connection, now: datetime) -> bool:
@@ -162,7 +179,7 @@ def claim(connection: sa.Connection, worker: str, now: datetime) -> Job | None:
 
 def finish(connection: sa.Connection, job: Job, now: datetime, note: str | None = None) -> None:
     """The job is done."""
-    _settle(connection, job, state="done", finished_at=now, note=note)
+    connection.execute(_FINISH, {"job": job.id, "attempt": job.attempts, "at": now, "why": note})
 
 
 def bury(connection: sa.Connection, job: Job, now: datetime, note: str) -> bool:
@@ -252,10 +269,6 @@ def counts(connection: sa.Connection) -> dict[tuple[str, str], int]:
         )
     )
     return {(kind, state): number for kind, state, number in connection.execute(statement)}
-
-
-def _insert(connection: sa.Connection) -> Any:
-    return (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(jobs)
 
 
 def _row(job: NewJob, now: datetime) -> dict[str, Any]:
