@@ -29,6 +29,10 @@ DEADLOCK = "40P01"  # https://www.postgresql.org/docs/current/errcodes-appendix.
 LONGEST_WAIT = timedelta(minutes=1)
 
 
+class NewerKind(TryLater):
+    """Nobody in this replica does jobs of that kind. A newer one beside it may have left it, and does it itself."""
+
+
 def wait_before(attempt: int) -> timedelta:
     """How long to wait after that many attempts: 1, 2, 4 … seconds, at most a minute."""
     return min(timedelta(seconds=2 ** min(attempt - 1, 10)), LONGEST_WAIT)
@@ -156,6 +160,8 @@ class Workers:
         try:
             handler = self._handlers.get(job.kind)
             if handler is None:
+                if self._clock.now() - job.created_at < jobs.ROLLOUT:
+                    raise NewerKind(job.kind)
                 raise LookupError(f"nobody does jobs of the kind {job.kind}")
             handler(job)
         except TryLater as later:

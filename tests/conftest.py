@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from bot.store.engine import Store
 from bot.store.migrations import migrate
+from tests.replicated import Replicated
 from tests.truth import check_github_record
 from tests.world import Servers, World
 
@@ -110,12 +111,22 @@ def keys() -> tuple[str, str]:
 
 
 @pytest.fixture
-def make_world(servers: Servers, database_url: str) -> Iterator[Callable[..., World]]:
+def kind_of_world(request: pytest.FixtureRequest, database_url: str) -> type[World]:
+    """What reads as a chat is played on PostgreSQL with two replicas, and shows no more of that than people would see.
+
+    Not so what is marked `one_process`: that holds of each process by itself.
+    """
+    chat = request.path.parent.name == "front" and request.node.get_closest_marker("one_process") is None
+    return Replicated if chat and database_url.startswith("postgresql") else World
+
+
+@pytest.fixture
+def make_world(servers: Servers, database_url: str, kind_of_world: type[World]) -> Iterator[Callable[..., World]]:
     """Makes a world with another config or other settings. See `world` for what is held true at the end."""
     made: list[World] = []
 
     def make(**options: object) -> World:
-        world = World(servers, database_url, **options)  # type: ignore[arg-type]
+        world = kind_of_world(servers, database_url, **options)  # type: ignore[arg-type]
         made.append(world)
         return world
 

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from bot.deploys.config import Schedule
-from bot.deploys.errors import AlreadyAsked, PersonError, problem_of
+from bot.deploys.errors import AlreadyAsked, PersonError, TryLater, problem_of
 from bot.deploys.model import RULE, SCHEDULE, Asker, Wanted
 from bot.service.core import SCHEDULE_TIMER
 from bot.service.hearing import Hearing
@@ -46,9 +46,11 @@ class Scheduling(Hearing):
         is skipped, and its room is told. Raises TryLater.
         """
         schedule = next((schedule for schedule in self.config.schedules if schedule.key == key), None)
-        if schedule is None:  # it was taken out of the config
-            return
         now = self._clock.now()
+        if schedule is None:
+            if now < at + jobs.ROLLOUT:  # a replica beside this one may have a newer config
+                raise TryLater
+            return  # it was taken out of the config
         due = schedule.times.latest(at, now)
         late = due is not None and now - due > (schedule.grace or self.config.defaults.grace)
         if due is not None and not late:

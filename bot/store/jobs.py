@@ -17,6 +17,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from bot.store.schema import Moment, jobs
 
 LEASE = timedelta(minutes=2)  # renewed while a handler is at work, so that it ends only with the process
+ROLLOUT = timedelta(minutes=10)  # in which replicas of two versions, or with two configs, may be at work
 UNSETTLED = timedelta(seconds=10)  # what was sent before a process died may take effect for so long
 
 # People wait for the first, rooms watch the second, nobody notices the third.

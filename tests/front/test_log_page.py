@@ -14,7 +14,7 @@ from bot.pages import following
 from bot.pages import log as pages
 from bot.pages.plain import Plain
 from bot.store import logs
-from tests.world import World
+from tests.world import Servers, World
 from tests.written import CONFIG, WrittenLog
 
 STRICT = {
@@ -57,10 +57,9 @@ def lines(response: httpx.Response) -> Iterator[str]:
 
 
 @pytest.fixture
-def place(make_world: Callable[..., World], monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+def place(make_world: Callable[..., World], servers: Servers, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     monkeypatch.setattr(following, "LOOK", 0.02)
-    world = make_world(config=CONFIG)
-    world.bot.service.public_url = world.servers.bot_url
+    world = make_world(config=CONFIG, public_url=servers.bot_url)
     made = Place(world)
     yield made
     made.http.close()
@@ -169,6 +168,7 @@ def test_names_are_escaped(place: Place) -> None:
     assert '"><b>' not in page.replace('="', "")
 
 
+@pytest.mark.one_process
 def test_streams_are_bounded_and_end_when_the_process_does(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pages, "MOST", 1)
     events = place.events()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
+import pytest
 from structlog.testing import capture_logs
 
 from bot.web import Receive, Scope, Send, answer
@@ -195,6 +196,7 @@ def test_an_answer_that_was_lost_for_an_hour(make_world: Callable[..., World]) -
     assert len(world.github.deployments("acme/web")) == 1
 
 
+@pytest.mark.one_process
 def test_a_github_that_is_down_is_asked_by_one_look_at_a_time(world: World) -> None:
     for environment in ("staging", "production"):
         world.say("U0ANA", f"/deploy web/topic to {environment}!")

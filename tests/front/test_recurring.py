@@ -10,6 +10,8 @@ from zoneinfo import ZoneInfo
 import pytest
 import sqlalchemy as sa
 
+from bot.app import Bot
+from bot.deploys.config_file import read_config
 from bot.store.schema import jobs
 from tests.front.chat import ask, cards, newest, writes
 from tests.front.test_restarts import each_job_taken_to_the_grave, one_job_at_a_time
@@ -237,3 +239,18 @@ def test_a_timer_that_got_lost_is_wound_again(recurring: World) -> None:
     assert timers(world) == whole[:1]
     world.bot.service.wind()
     assert timers(world) == whole
+
+
+def test_a_replica_with_an_older_config_leaves_what_it_does_not_know(recurring: World) -> None:
+    """While replicas are replaced one after another, one with the newer config has it."""
+    world = recurring
+    world.config = RECURRING.split("schedules:")[0]
+    older = Bot(world.settings, read_config(world.config), world.store, world.clock)
+    world.clock.moment = START + timedelta(minutes=30)
+    while older.workers.step():
+        pass
+    assert sent(world) == []
+    assert [timer["at"][:16] for timer in timers(world)][0] == "2026-03-02T09:30"
+    older.close()
+    world.advance(minutes=1)
+    assert sent(world) == [("main", "staging")]

@@ -87,7 +87,7 @@ def test_tried_again_it_is_done(bereft: World, upkeep: Upkeep) -> None:
 def test_retry_all(bereft: World, upkeep: Upkeep) -> None:
     url = bereft.settings.database_url
     with bereft.store.write() as connection:
-        jobs.add(connection, NewJob("unheard.of"), bereft.clock.now())
+        jobs.add(connection, NewJob("unheard.of"), bereft.clock.now() - jobs.ROLLOUT)
     for _ in range(5):
         bereft.advance(minutes=1)
     assert len(bereft.dead()) == 2
@@ -123,7 +123,7 @@ def test_many_at_once_are_told_once(make_world: Callable[..., World]) -> None:
     world.expect_dead = True
     with world.store.write() as connection:
         for _ in range(30):
-            jobs.add(connection, NewJob("unheard.of"), world.clock.now())
+            jobs.add(connection, NewJob("unheard.of"), world.clock.now() - jobs.ROLLOUT)
     for _ in range(5):
         world.advance(minutes=1)
     assert len(world.dead()) == 30
@@ -138,7 +138,7 @@ def test_word_of_a_death_that_dies_itself_is_the_last(make_world: Callable[..., 
     world.expect_dead = True
     world.slack.fail("conversations.open", error="invalid_arguments", times=10)
     with world.store.write() as connection:
-        jobs.add(connection, NewJob("unheard.of"), world.clock.now())
+        jobs.add(connection, NewJob("unheard.of"), world.clock.now() - jobs.ROLLOUT)
     for _ in range(12):
         world.advance(minutes=1)
     assert sorted(letter.partition(":")[0] for letter in world.dead()) == ["tell", "tell", "unheard.of"]
@@ -154,7 +154,7 @@ def test_show_hides_secrets_and_what_a_terminal_would_obey(
         ' "authorizations": [{"token": "secret-8"}]}'
     )
     with world.store.write() as connection:
-        jobs.add(connection, NewJob("unheard.of", payload), world.clock.now())
+        jobs.add(connection, NewJob("unheard.of", payload), world.clock.now() - jobs.ROLLOUT)
     world.expect_dead = True
     for _ in range(5):
         world.advance(minutes=1)
@@ -196,7 +196,7 @@ def test_check_warns_of_the_dead(small: World, look: Look) -> None:
     small.expect_dead = True
     with small.store.write() as connection:
         for kind in ("unheard.of", "unheard.of", "other"):
-            jobs.add(connection, NewJob(kind), small.clock.now())
+            jobs.add(connection, NewJob(kind), small.clock.now() - jobs.ROLLOUT)
     for _ in range(5):
         small.advance(minutes=1)
     assert warns(look(small, 0, SMALL)) == [
