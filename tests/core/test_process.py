@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bot.playground.stage import free_port
 from bot.store.engine import Store
+from bot.store.migrations import HEAD, current
 from bot.store.schema import jobs
 from tests.core.running import SECRETS, Running, launch
 from tests.core.sending import CLIENT
@@ -144,6 +145,54 @@ def test_two_replicas_share_the_work(run: Callable[..., Running], tmp_path: Path
         second.terminate()
         assert second.wait(10) == 0
     assert len([one for one in bot.slack.messages("C0OPS") if not one.thread_ts]) == 10
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_two_replicas_that_start_at_once_on_an_empty_database(
+    servers: Servers, database_url: str, tmp_path: Path
+) -> None:
+    """Both bring it up to date; neither is told anything but that it is."""
+    store = Store(database_url)
+    with store.write() as connection:
+        connection.exec_driver_sql("DROP SCHEMA public CASCADE")
+        connection.exec_driver_sql("CREATE SCHEMA public")
+    first = Running(servers, database_url, tmp_path)
+    port = free_port()
+    second = launch(first.environment | {"PORT": str(port)}, tmp_path, tmp_path / "second.log")
+    try:
+        first.start()
+        first.until(lambda: answers(port))
+        assert current(store) == HEAD
+        assert first.slack.command("U0ANA", "C0OPS", "web/topic to production").ok
+        first.until(lambda: len(first.github.deployments("acme/web")) == 1)
+        assert first.stop() == 0
+    finally:
+        first.kill()
+        second.terminate()
+        assert second.wait(10) == 0
+        store.close()
+    for log in (first.log, tmp_path / "second.log"):
+        told = [json.loads(line) for line in log.read_text().splitlines()]
+        assert [line for line in told if line["level"] not in ("debug", "info")] == []
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_what_a_replica_leaves_is_gone_on_with_at_once(run: Callable[..., Running], tmp_path: Path) -> None:
+    """Deploys are asked of one that is told to stop in the same moment; the other brings them to their end."""
+    bot = run()
+    port = free_port()
+    second = launch(bot.environment | {"PORT": str(port)}, tmp_path, tmp_path / "second.log")
+    try:
+        bot.until(lambda: answers(port))
+        bot.slack.bot_url = f"http://127.0.0.1:{port}"
+        for number in range(10):
+            assert bot.slack.command("U0ANA", "C0OPS", f"web/topic to production/fe{number}").ok
+        second.terminate()
+        finish_in_turn(bot, 10)
+        assert second.wait(10) == 0
+        assert bot.stop() == 0
+    finally:
+        second.kill()
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
