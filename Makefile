@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := uv==0.13.8
 
-.PHONY: demo test proof lint audit bench lock clean
+.PHONY: demo test proof lint audit bench soak lock clean
 
 demo: .venv/run ## the playground: the real bot between a simulated Slack and GitHub
 	$(BIN)/python -m bot demo
@@ -23,7 +23,10 @@ audit: ## known holes in what is pinned, secrets in the repository; AUDIT_MUST=1
 	$(PYTHON) .ci/audit.py
 
 bench: .venv/test ## what docs/benchmarks.md reports
-	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench --plot docs/images/replicas.svg
+
+soak: .venv/test ## an hour of a large organisation in ten minutes (SOAK_MINUTES), on PostgreSQL
+	$(BIN)/python -m tests.bench.soak
 
 lock: .venv/uv ## takes the newest versions that pyproject.toml allows
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

@@ -13,9 +13,10 @@ import itertools
 import queue
 import threading
 import time
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import uvloop
@@ -23,6 +24,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from bot.deploys.config import Config
 from bot.playground.github import Delivery, SimulatedGitHub
 from bot.playground.serving import Served
 from bot.playground.slack import SimulatedSlack
@@ -32,19 +34,19 @@ ROOMS = [f"C0ROOM{number:02}" for number in range(40)]
 APPS = [f"app{number:02}" for number in range(40)]
 PEOPLE = [f"U0P{number:03}" for number in range(60)]
 SENDERS = 8  # webhooks that GitHub sends at a time
-# As fast as it can be shown; Slack's own limits are far below what an hour in ten minutes comes to.
-SLACK_LIMITS = ""
+# An hour in ten minutes is more than Slack takes, so the paces that keep within its limits are lifted.
+PACES = "slack: {updates: 100000, posts: 100000, posts_per_room: 100000}\n" if "slack" in Config.model_fields else ""
 
 
-def config_of(places: Sequence[str], more: str = "") -> str:
-    """Forty apps, each with a repository and a room of its own."""
-    environments = "".join(f"      {place}: {{required_contexts: []}}\n" for place in places)
+def config_of(places: Mapping[str, str]) -> str:
+    """Forty apps, each with a repository and a room of its own, and environments with these settings."""
+    environments = "".join(f"      {place}: {{required_contexts: []{more}}}\n" for place, more in places.items())
     apps = "".join(
-        f"  {app}:\n    repository: acme/{app}\n    default_ref: main\n    rooms: [{room}]\n{more}"
+        f"  {app}:\n    repository: acme/{app}\n    default_ref: main\n    rooms: [{room}]\n"
         f"    environments:\n{environments}"
         for app, room in zip(APPS, ROOMS, strict=True)
     )
-    return f"{SLACK_LIMITS}apps:\n{apps}"
+    return f"{PACES}apps:\n{apps}"
 
 
 class Balancer:
@@ -103,16 +105,19 @@ class Organisation:
     """The two platforms. GitHub's webhooks go out by themselves.
 
     `delay`: seconds that both take to answer. `on_deployment` is told of each deployment that the bot makes: the
-    repository and the id; `on_update` of the body of each chat.update and when it was here (time.perf_counter).
+    repository and GitHub's deployment object; `on_send` of each webhook when it is begun to be sent, and `on_update`
+    of the body of each chat.update when it is here, both with the time (time.perf_counter).
     """
 
     def __init__(self, delay: float = 0.0) -> None:
         self.slack, self.github = SimulatedSlack(), SimulatedGitHub()
         self.balancer = Balancer()
         self.delay = delay
-        self.on_deployment: Callable[[str, int], None] = lambda repository, number: None
+        self.on_deployment: Callable[[str, dict[str, Any]], None] = lambda repository, made: None
         self.on_update: Callable[[bytes, float], None] = lambda body, at: None
+        self.on_send: Callable[[Delivery, float], None] = lambda delivery, at: None
         self.sent: dict[str, Seen] = defaultdict(Seen)  # by `webhook` and `command`
+        self.newest: deque[Delivery] = deque(maxlen=50)
         self._out: queue.Queue[Delivery] = queue.Queue()
         self._served = Served(
             Starlette(
@@ -140,9 +145,13 @@ class Organisation:
 
     def command(self, person: str, room: str, text: str) -> int:
         """Somebody types a slash command; the status of the bot's answer."""
+        return self.timed("command", lambda: self.slack.command(person, room, text).status)
+
+    def timed(self, what: str, act: Callable[[], int]) -> int:
+        """Does something that ends in a status, and remembers how long that took."""
         begun = time.perf_counter()
-        status = self.slack.command(person, room, text).status
-        self.sent["command"].add(time.perf_counter() - begun, status)
+        status = act()
+        self.sent[what].add(time.perf_counter() - begun, status)
         return status
 
     def forget(self) -> None:
@@ -171,31 +180,31 @@ class Organisation:
             taken, self.github.pending[:] = list(self.github.pending), []
         for delivery in taken:
             if delivery.event == "deployment":
-                self.on_deployment(delivery.payload["repository"]["full_name"], delivery.payload["deployment"]["id"])
+                self.on_deployment(delivery.payload["repository"]["full_name"], delivery.payload["deployment"])
             self._out.put(delivery)
+            self.newest.append(delivery)
 
     def _send(self) -> None:
         while True:
             delivery = self._out.get()
             try:
-                self.post(delivery)
+                self.timed("webhook", partial(self._post, delivery))
             finally:
                 self._out.task_done()
 
-    def post(self, delivery: Delivery) -> None:
-        """Sends a webhook now, by a connection of its own as GitHub does."""
-        begun = time.perf_counter()
+    def _post(self, delivery: Delivery) -> int:
+        """Sends a webhook now, by a connection of its own as GitHub does; 0 for no answer."""
+        self.on_send(delivery, time.perf_counter())
         connection = http.client.HTTPConnection("127.0.0.1", self.balancer.port, timeout=10)
         try:
             connection.request("POST", "/github/webhooks", delivery.body, delivery.headers)
             answer = connection.getresponse()
             answer.read()
-            status = answer.status
+            return answer.status
         except (OSError, http.client.HTTPException):
-            status = 0
+            return 0
         finally:
             connection.close()
-        self.sent["webhook"].add(time.perf_counter() - begun, status)
 
     # The way in
 

@@ -21,16 +21,18 @@ import sqlalchemy as sa
 
 from bot.deploys.clock import SystemClock
 from bot.github.webhooks import KIND
+from bot.playground.github import Delivery
 from bot.store import jobs
 from bot.store.engine import Store
 from bot.store.migrations import migrate
 from bot.store.schema import deploys
 from bot.store.schema import jobs as jobs_table
 from tests.bench.organisation import APPS, PEOPLE, ROOMS, Organisation, config_of, organisation
+from tests.bench.plot import Bars
 from tests.bench.running import Running, bare, bot, platforms, play, postgresql, webhooks
 from tests.bench.scale import percentile, settle
 
-PLACES = ("production", "staging", "canary")
+PLACES = {"production": "", "staging": "", "canary": ""}
 DEPLOYS = 120  # one to each place of each app
 ANSWERING = 0.1  # seconds that Slack and GitHub take where they take their time
 CARDS = 20  # deploys whose statuses are timed
@@ -38,10 +40,8 @@ APART = 0.05  # seconds between two of those statuses
 WAITING = 10_000  # jobs
 CONFIG = config_of(PLACES)
 
-Figures = list[tuple[str, list[tuple[str, float]], str]]  # what, its values by name, their unit
 
-
-def replicas(seconds: float, rounds: int) -> Figures:
+def replicas(seconds: float, rounds: int) -> list[Bars]:
     """Prints each figure beside its yardstick; returns what is worth a plot."""
     names = [f"{part}{number}" for part in ("deploys", "webhooks", "cards") for number in range(4 * rounds)]
     with postgresql(*names, "restart") as urls, tempfile.TemporaryDirectory() as folder:
@@ -63,9 +63,9 @@ def replicas(seconds: float, rounds: int) -> Figures:
         return figures
 
 
-def throughput(database: Callable[[], str], rounds: int) -> Figures:
+def throughput(database: Callable[[], str], rounds: int) -> list[Bars]:
     """Deploys finished a second, from a command to a card and thread that say so, with one and with two replicas."""
-    figures: Figures = []
+    figures: list[Bars] = []
     for delay in (0.0, ANSWERING):
         seen: dict[int, list[float]] = {1: [], 2: []}
         for _ in range(rounds):
@@ -83,7 +83,7 @@ def throughput(database: Callable[[], str], rounds: int) -> Figures:
 
 def finished_a_second(url: str, number: int, delay: float) -> float:
     with organisation(delay) as place, serving(place, url, number):
-        place.on_deployment = lambda repository, made: place.github.report(repository, made, "success")
+        place.on_deployment = lambda repository, made: place.github.report(repository, made["id"], "success")
         asked = [(app, room, to) for to in PLACES for app, room in zip(APPS, ROOMS, strict=True)][:DEPLOYS]
         begun = time.perf_counter()
         with ThreadPoolExecutor(16) as pool:
@@ -101,7 +101,7 @@ def finished_a_second(url: str, number: int, delay: float) -> float:
         return len(asked) / took
 
 
-def intake(database: Callable[[], str], seconds: float, rounds: int) -> tuple[str, list[tuple[str, float]], str]:
+def intake(database: Callable[[], str], seconds: float, rounds: int) -> Bars:
     """Stored webhooks a second on PostgreSQL, with one and with two replicas, beside the bare application."""
     seen: dict[str, list[float]] = {"bare application": [], "one replica": [], "two": []}
     with platforms() as (slack, github):
@@ -129,7 +129,7 @@ def intake(database: Callable[[], str], seconds: float, rounds: int) -> tuple[st
     return "webhooks stored a second on PostgreSQL", list(medians.items()), "/s"
 
 
-def follows(file: str, database: Callable[[], str]) -> tuple[str, list[tuple[str, float]], str]:
+def follows(file: str, database: Callable[[], str]) -> Bars:
     """From the moment that GitHub begins to send a status to the arrival of the card's update at Slack."""
     values = []
     for name, url, number in (("SQLite", file, 1), ("PostgreSQL", database(), 1), ("two replicas", database(), 2)):
@@ -147,11 +147,12 @@ def follows(file: str, database: Callable[[], str]) -> tuple[str, list[tuple[str
 def status_to_card(place: Organisation, number: int = 400) -> list[float]:
     """Milliseconds of so many statuses of deploys that are under way, one at a time for each deploy."""
     made: list[tuple[str, int]] = []
-    place.on_deployment = lambda repository, deployment: made.append((repository, deployment))
+    place.on_deployment = lambda repository, deployment: made.append((repository, deployment["id"]))
     for app, room in zip(APPS[:CARDS], ROOMS, strict=False):
         assert place.command(PEOPLE[0], room, f"{app}/topic to production") == 200
     until(lambda: len(made) == CARDS and all(place.slack.messages(room) for room in ROOMS[:CARDS]))
     time.sleep(3)  # the comparison and the first updates of each
+    sent: dict[str, float] = {}
     arrived: dict[str, float] = {}
     changed = threading.Condition()
 
@@ -162,7 +163,11 @@ def status_to_card(place: Organisation, number: int = 400) -> list[float]:
             arrived.setdefault(mark, at)
             changed.notify_all()
 
-    place.on_update = on_update
+    def on_send(delivery: Delivery, at: float) -> None:
+        if delivery.event == "deployment_status":
+            sent[delivery.payload["deployment_status"]["description"].split(" ")[1]] = at
+
+    place.on_update, place.on_send = on_update, on_send
     took = []
     for step in range(number):
         repository, deployment = made[step % len(made)]
@@ -170,7 +175,7 @@ def status_to_card(place: Organisation, number: int = 400) -> list[float]:
         place.github.report(repository, deployment, "in_progress", description=f"Step {step} of many")
         with changed:
             assert changed.wait_for(lambda step=step: str(step) in arrived, 10), f"step {step} is not shown"
-        took.append((arrived[str(step)] - begun) * 1000)
+        took.append((arrived[str(step)] - sent[str(step)]) * 1000)
         time.sleep(max(0.0, begun + APART - time.perf_counter()))
     return took
 
@@ -181,7 +186,7 @@ def restart(name: str, url: str) -> None:
     store = Store(url)
     with organisation() as place:
         with serving(place, url, 1):
-            place.on_deployment = lambda repository, made: place.github.report(repository, made, "in_progress")
+            place.on_deployment = lambda repository, made: place.github.report(repository, made["id"], "in_progress")
             assert place.command(PEOPLE[0], ROOMS[0], f"{APPS[0]}/topic to production") == 200
             until(lambda: count(store, deploys, deploys.c.state == "in_progress") and at_rest(store))
             payload = read(store, sa.select(jobs_table.c.payload).where(jobs_table.c.kind == kind))

@@ -250,7 +250,7 @@ def test_a_replica_with_an_older_config_leaves_what_it_does_not_know(recurring: 
     while older.workers.step():
         pass
     assert sent(world) == []
-    assert [timer["at"][:16] for timer in timers(world)][0] == "2026-03-02T09:30"
+    assert timers(world)[0]["at"].startswith("2026-03-02T09:30")
     older.close()
     world.advance(minutes=1)
     assert sent(world) == [("main", "staging")]
