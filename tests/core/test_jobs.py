@@ -314,6 +314,33 @@ def raising(error: Exception) -> Callable[[Job], None]:
     return handler
 
 
+def test_a_ring_wakes_one_worker_and_its_find_the_next(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four that are all woken share the interpreter with the one that has something to do."""
+    begin, looks, waits = threading.Event(), threading.Semaphore(0), threading.Semaphore(0)
+    shop = Shop(store, FixedClock(), lambda job: begin.wait(20) and None)
+    claim, wait = shop.workers._claim, store.bell.wait
+
+    def counted(name: str) -> Job | None:
+        looks.release()
+        return claim(name)
+
+    def waited(seen: int, seconds: float) -> None:
+        waits.release()
+        wait(seen, seconds)
+
+    monkeypatch.setattr(shop.workers, "_claim", counted)
+    monkeypatch.setattr(store.bell, "wait", waited)
+    shop.workers.start(4)
+    assert waits.acquire(timeout=20)
+    add(store, NewJob("card"))
+    assert waits.acquire(timeout=20)
+    taken = [looks.acquire(blocking=False) for _ in range(4)]
+    begin.set()
+    shop.workers.stop(20)
+    assert taken == [True, True, True, False], "the first found nothing, then something, and the second nothing"
+    assert rows(store, "state") == [("done",)]
+
+
 def test_waits_between_attempts() -> None:
     seconds = [wait_before(attempt).total_seconds() for attempt in (1, 2, 3, 4, 5, 6, 7, 8, 100, 10**9)]
     assert seconds == [1, 2, 4, 8, 16, 32, 60, 60, 60, 60]

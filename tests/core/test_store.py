@@ -186,6 +186,18 @@ def test_what_sqlite_promises(store: Store) -> None:
         records.add_card(connection, replace(make(connection, "slack:1"), number=99), "C0OPS")
 
 
+def test_what_does_not_last_waits_for_no_disk_and_changes_nothing_for_the_next(store: Store) -> None:
+    asked = "PRAGMA synchronous" if store.sqlite else "SHOW synchronous_commit"
+    told = {}
+    for name, lasting in (("before", True), ("passing", False), ("after", True)):
+        with store.write(lasting=lasting) as connection:
+            told[name] = connection.exec_driver_sql(asked).scalar_one()
+    assert told["passing"] == (1 if store.sqlite else "off")
+    assert told["before"] == told["after"]
+    if store.sqlite:
+        assert told["after"] == 2
+
+
 def test_a_reader_sees_one_state_while_another_writes(store: Store) -> None:
     with store.read() as reader:
         assert records.fact(reader, "a") is None
