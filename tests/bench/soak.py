@@ -137,7 +137,9 @@ class Hour:
     def _deploy(self) -> None:
         app = self.chance.choice(APPS)
         to = self.chance.choices(("production", "staging", "guarded"), (4, 5, 1))[0]
-        self.place.command(self.chance.choice(PEOPLE), ROOM_OF[app], f"{app}/topic to {to}")
+        self.place.command(
+            self.chance.choice(PEOPLE), ROOM_OF[app], f"{app}/topic to {to}/fe{self.chance.randrange(1000)}"
+        )
         if to == "guarded":
             verdict = self.chance.choices(("deploy_approve", "deploy_reject"), (4, 1))[0]
             self.agenda.after(3, lambda: self._judge(ROOM_OF[app], verdict))
