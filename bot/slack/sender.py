@@ -138,7 +138,7 @@ class Sender:
 
     def update(self, channel: str, ts: str, message: Message, mark: Mark, *, first: bool = True) -> None:
         """Replaces what a message says."""
-        with self._store.write() as connection:
+        with self._store.write(lasting=False) as connection:  # a pace that a power cut takes back is no loss
             wait = paces.claim(connection, [self._updates], self._clock.now(), first=first)
         if wait is not None:
             raise Paced("Slack", wait)

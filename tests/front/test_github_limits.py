@@ -38,6 +38,7 @@ def metric(world: World, name: str) -> float | None:
     return next((float(line.rpartition(" ")[2]) for line in lines if line.rpartition(" ")[0] == name), None)
 
 
+@pytest.mark.one_process
 def test_what_one_heard_all_keep_to_and_go_on_by_themselves(world: World) -> None:
     world.github.exhaust_rate_limit(1200)
     assert ask(world, "/deploy web/topic") == UNTIL
@@ -85,6 +86,7 @@ def test_a_card_says_until_when_the_checks_are_not_known(world: World) -> None:
     assert len(writes(world)) == 1
 
 
+@pytest.mark.one_process
 def test_looks_give_way_to_people(world: World) -> None:
     world.github.rate_limit = 100
     world.say("U0ANA", "/deploy web/topic to staging")
@@ -108,6 +110,7 @@ def test_looks_give_way_to_people(world: World) -> None:
     assert cards(world)[0].startswith(":large_green_circle:"), "there is enough again"
 
 
+@pytest.mark.one_process
 @pytest.mark.parametrize("often", [0, 3])
 def test_an_hour_of_waiting_for_checks_costs_little(make_world: Callable[..., World], often: int) -> None:
     """Looked at because CI tells of something every few minutes, or because it tells of nothing at all."""
@@ -135,6 +138,7 @@ def test_an_hour_of_waiting_for_checks_costs_little(make_world: Callable[..., Wo
     assert len(writes(world)) == 1, "and what has changed is seen"
 
 
+@pytest.mark.one_process
 def test_more_than_github_takes_in_a_minute_goes_on_in_the_next(world: World) -> None:
     world.bot.github.limits.paced = True
     for _ in range(79):
