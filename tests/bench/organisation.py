@@ -24,7 +24,6 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bot.deploys.config import Config
 from bot.playground.github import Delivery, SimulatedGitHub
 from bot.playground.serving import Served
 from bot.playground.slack import SimulatedSlack
@@ -35,7 +34,7 @@ APPS = [f"app{number:02}" for number in range(40)]
 PEOPLE = [f"U0P{number:03}" for number in range(60)]
 SENDERS = 8  # webhooks that GitHub sends at a time
 # An hour in ten minutes is more than Slack takes, so the paces that keep within its limits are lifted.
-PACES = "slack: {updates: 100000, posts: 100000, posts_per_room: 100000}\n" if "slack" in Config.model_fields else ""
+PACES = "slack: {updates: 100000, posts: 100000, posts_per_room: 100000}\n"
 
 
 def config_of(places: Mapping[str, str]) -> str:
