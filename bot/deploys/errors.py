@@ -379,6 +379,17 @@ def problem_of(error: PersonError | TryLater) -> Problem:
     return Problem(type(error).__name__, {key: _plain(value) for key, value in facts.items()})
 
 
+def error_of(problem: Problem) -> PersonError | None:
+    """The person's error that was stored as this; its moments stay text. None for one of another version's."""
+    kind = globals().get(problem.code)
+    if not (isinstance(kind, type) and issubclass(kind, PersonError)):
+        return None
+    try:
+        return kind(**problem.facts)
+    except TypeError:
+        return None
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()

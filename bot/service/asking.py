@@ -154,12 +154,15 @@ class Asking(Deciding):
             if self._settle(connection, deploy, environment, decision):
                 self._show(connection, number)
 
-    def force(self, number: int, asker: Asker) -> Deploy:
-        """Lets a deploy that waits skip checks and order. Whoever asked for it may, and who may deploy there.
+    def force(self, number: int, asker: Asker, *, source: str) -> Deploy:
+        """Lets a deploy that waits skip checks and order, once for `source`. Whoever asked for it may, and who may
+        deploy there.
 
         Raises UnknownDeploy, NotWaiting and NotEntitled.
         """
         deploy = self._known(number)
+        if self._done(source):
+            return deploy
         environment = self._environment(deploy)
         person = self.people.person(asker)
         answer = self.people.may_deploy(person, environment, deploy.repository)
@@ -169,6 +172,7 @@ class Asking(Deciding):
             deploy = self._held_in_place(connection, deploy)
             if deploy.state != states.HELD:
                 raise NotWaiting(number, deploy.state)
+            self._does(connection, source, number)
             records.update_deploy(connection, number, forced=True)
             records.add_step(connection, number, "forced", "forced", self._clock.now(), actor=person.id)
             self._decide_soon(connection, number)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
 from bot.deploys import states
 from bot.deploys.clock import Clock
 from bot.deploys.config import Announcement, App, Config, Environment
-from bot.deploys.errors import NotConfigured
+from bot.deploys.errors import NotConfigured, PersonError, error_of, problem_of
 from bot.deploys.model import TEARDOWN, Deploy, Problem
 from bot.deploys.ports import Directory, GitHub
 from bot.deploys.previews import Preview
@@ -36,6 +36,7 @@ LOOK_AGAIN = timedelta(minutes=1)  # after which GitHub is asked how a deploymen
 RARELY = timedelta(hours=1)  # the same for one that was lost
 
 Place = tuple[str, str]
+Came = TypeVar("Came")
 
 
 class Core:
@@ -106,6 +107,35 @@ class Core:
         folded = repository.casefold()
         names = (app.repository for app in self.config.apps.values())
         return next((name for name in names if name.casefold() == folded), repository)
+
+    # what people ask for, each by its source
+
+    def settled(self, source: str, act: Callable[[], Came]) -> Came:
+        """Does what somebody asked for. What was refused stays so when its job runs again, though what stood in the
+        way is gone: they may have been told already. Raises as `act` does."""
+        with self._store.read() as connection:
+            refused = Problem.from_json(jobs.outcome(connection, source).get("refused"))
+        if refused is not None and (error := error_of(refused)) is not None:
+            raise error
+        try:
+            return act()
+        except PersonError as error:
+            self.refuse(source, error)
+            raise
+
+    def refuse(self, source: str, error: PersonError) -> None:
+        """Stores that it is refused, before they are told."""
+        with self._store.write() as connection:
+            jobs.came_to(connection, source, {"refused": problem_of(error).as_json()})
+
+    def _done(self, source: str) -> Any | None:
+        """What was left by `_does` when this was done before."""
+        with self._store.read() as connection:
+            return jobs.outcome(connection, source).get("done")
+
+    def _does(self, connection: sa.Connection, source: str, done: Any) -> None:
+        """In the transaction of what is done: that it is, and what is needed to say so again."""
+        jobs.came_to(connection, source, {"done": done})
 
     # the row
 

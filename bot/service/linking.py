@@ -52,10 +52,14 @@ class Linking(Core):
         subject = f"login:{hashlib.sha256(handle.encode()).hexdigest()}"
         jobs.add(connection, jobs.new_job(LOGIN, data, subject=subject, run_at=now + every), now)
 
-    def logout(self, asker: Asker) -> bool:
-        """Forgets who somebody is at GitHub; False when nothing was known, or the config says it."""
+    def logout(self, asker: Asker, *, source: str) -> bool:
+        """Forgets who somebody is at GitHub, once for `source`; False when nothing was known, or the config says it."""
+        if (done := self._done(source)) is not None:
+            return bool(done)
         with self._store.write() as connection:
-            return gates.unlink(connection, asker.id)
+            forgotten = gates.unlink(connection, asker.id)
+            self._does(connection, source, forgotten)
+            return forgotten
 
     def whoami(self, asker: Asker) -> Person:
         """Who somebody is to the gates."""

@@ -165,46 +165,63 @@ class Locking(Deciding):
         reason = f"{deploy.ref} is being tried out"
         return self.lock(scope, asker, room=room, source=source, reason=reason, steal=True)
 
-    def unlock(self, scope: Scope, asker: Asker, *, room: str) -> Lock:
-        """Ends the lock of just that scope; its owner is told when it is somebody else. Raises NotLocked,
-        NotEntitled and WrongRoom."""
+    def unlock(self, scope: Scope, asker: Asker, *, room: str, source: str) -> Lock:
+        """Ends the lock of just that scope; its owner is told when it is somebody else. Here and below, `source` ends
+        no other one when it comes again. Raises NotLocked, NotEntitled and WrongRoom."""
+        if (done := self._unlocked(source)) is not None:
+            return done[0]
         self._check_room(scope, room)
         with self._store.read() as connection:
             lock = gates.lock_on(connection, scope.app, scope.environment, self._clock.now())
         if lock is None:
             raise NotLocked(scope.app or "", scope.environment or "")
-        return self._unlock(lock, asker)
+        return self._unlock([lock], asker, source)[0]
 
-    def release(self, lock_id: int, asker: Asker) -> Lock:
+    def release(self, lock_id: int, asker: Asker, *, source: str) -> Lock:
         """Ends a lock that is known by its id. Raises as `unlock` does."""
+        if (done := self._unlocked(source)) is not None:
+            return done[0]
         with self._store.read() as connection:
             lock = gates.lock_by_id(connection, lock_id)
         if lock is None:
             raise NotLocked(gone=True)
-        return self._unlock(lock, asker)
+        return self._unlock([lock], asker, source)[0]
 
-    def unlock_mine(self, asker: Asker) -> list[Lock]:
+    def unlock_mine(self, asker: Asker, *, source: str) -> list[Lock]:
         """Ends every lock of that person's; returns them."""
+        if (done := self._unlocked(source)) is not None:
+            return done
         person = self.people.person(asker)
         with self._store.read() as connection:
             held = gates.all_locks(connection, self._clock.now())
             mine = [lock for lock in held if self._is(connection, lock, person)]
-        return [self._unlock(lock, asker) for lock in mine]
+        return self._unlock(mine, asker, source)
 
-    def _unlock(self, lock: Lock, asker: Asker) -> Lock:
+    def _unlocked(self, source: str) -> list[Lock] | None:
+        """The locks that were ended for `source` before; None when it comes for the first time."""
+        done = self._done(source)
+        if done is None:
+            return None
+        with self._store.read() as connection:
+            return gates.locks_known(connection, done)
+
+    def _unlock(self, locks: list[Lock], asker: Asker, source: str) -> list[Lock]:
+        """Ends them all in one transaction."""
         person = self.people.person(asker)
         with self._store.read() as connection:
-            own = self._is(connection, lock, person)
-        if not own:
+            others = [lock for lock in locks if not self._is(connection, lock, person)]
+        for lock in others:
             self._entitled("unlock", person, Scope(lock.app, lock.environment))
-        places = self._covered(Scope(lock.app, lock.environment))
+        covered = {lock.id: self._covered(Scope(lock.app, lock.environment)) for lock in locks}
         with self._store.write() as connection:
-            gates.claim(connection, places)
-            if gates.end_lock(connection, lock.id, person.id, self._clock.now()):
-                if not own:
-                    self._tell_owner(connection, lock, "lock_released", person, "")
-                self._locks_changed(connection, Scope(lock.app, lock.environment), places)
-        return lock
+            gates.claim(connection, sorted({place for places in covered.values() for place in places}))
+            for lock in locks:
+                if gates.end_lock(connection, lock.id, person.id, self._clock.now()):
+                    if lock in others:
+                        self._tell_owner(connection, lock, "lock_released", person, "")
+                    self._locks_changed(connection, Scope(lock.app, lock.environment), covered[lock.id])
+            self._does(connection, source, [lock.id for lock in locks])
+        return locks
 
     def _covered(self, scope: Scope) -> list[Place]:
         """The places that a lock or freeze covers: those of the config, and previews where something waits."""
@@ -303,8 +320,12 @@ class Locking(Deciding):
             self._decide_places(connection, places)
             return made
 
-    def unfreeze(self, scope: Scope, asker: Asker, *, room: str) -> Freezing:
-        """Ends the freeze that somebody made of just that scope. Raises NotFrozen, NotEntitled and WrongRoom."""
+    def unfreeze(self, scope: Scope, asker: Asker, *, room: str, source: str) -> Freezing:
+        """Ends the freeze that somebody made of just that scope, and no other one when `source` comes again. Raises
+        NotFrozen, NotEntitled and WrongRoom."""
+        if (done := self._done(source)) is not None:
+            with self._store.read() as connection:
+                return gates.freeze_known(connection, done)
         person = self.people.person(asker)
         self._check_room(scope, room)
         now = self._clock.now()
@@ -324,6 +345,7 @@ class Locking(Deciding):
         with self._store.write() as connection:
             gates.claim(connection, places)
             gates.end_freeze(connection, scope.app, scope.environment, person.id, now)
+            self._does(connection, source, found.id)
             self._decide_places(connection, places)
         return found
 

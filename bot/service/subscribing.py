@@ -45,11 +45,19 @@ class Subscribing(Core):
             subscriptions.subscribe(connection, told)
         return Subscribed(told, before[0] if before else None)
 
-    def unsubscribe(self, target: str, environment: str | None, *, room: str) -> Sequence[Subscription]:
-        """The room hears of it no more; without an environment, of nothing of that app. Returns what it had.
+    def unsubscribe(
+        self, target: str, environment: str | None, asker: Asker, *, room: str, source: str
+    ) -> Sequence[Subscription]:
+        """The room hears of it no more; without an environment, of nothing of that app. Returns what it had, also when
+        `source` comes again.
 
         What is gone from the config can be left, too. Raises UnknownApp, UnknownEnvironment and NotSubscribed.
         """
+        if (done := self._done(source)) is not None:
+            now = self._clock.now()
+            return [
+                Subscription(room, one["app"], one["environment"], tuple(one["states"]), asker.id, now) for one in done
+            ]
         with self._store.write() as connection:
             here = subscriptions.of_room(connection, room)
             name = _same(target, [one.app for one in here]) or self._known_app(target, here)
@@ -63,6 +71,7 @@ class Subscribing(Core):
                 raise NotSubscribed(name, place, [one.as_json() for one in of_app or here])
             for one in ended:
                 subscriptions.unsubscribe(connection, one)
+            self._does(connection, source, [one.as_json() for one in ended])
         return ended
 
     def _known_app(self, target: str, here: Sequence[Subscription]) -> str:

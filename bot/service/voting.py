@@ -20,20 +20,23 @@ from bot.store import gates, records, runs
 class Voting(Asking):
     """The verbs `approve`, `reject`, `cancel`, `unschedule` and `stop`."""
 
-    def approve(self, number: int, asker: Asker) -> Deploy:
+    def approve(self, number: int, asker: Asker, *, source: str) -> Deploy:
         """Counts a person's approval; the last one that is needed lets the deploy go, unless another gate waits.
 
-        Whoever approves is judged now. Raises UnknownDeploy, NotWaiting, NeedsNoApproval, OwnDeploy,
-        AlreadyVoted, and NotEntitled for who may not or could not be looked up.
+        Whoever approves is judged now. Here and below, what was done for `source` is not done again. Raises
+        UnknownDeploy, NotWaiting, NeedsNoApproval, OwnDeploy, AlreadyVoted, and NotEntitled for who may not or could
+        not be looked up.
         """
-        return self._vote(number, asker, approves=True, reason="")
+        return self._vote(number, asker, source, approves=True, reason="")
 
-    def reject(self, number: int, asker: Asker, reason: str) -> Deploy:
+    def reject(self, number: int, asker: Asker, reason: str, *, source: str) -> Deploy:
         """One rejection ends the deploy. Raises as `approve` does."""
-        return self._vote(number, asker, approves=False, reason=reason)
+        return self._vote(number, asker, source, approves=False, reason=reason)
 
-    def _vote(self, number: int, asker: Asker, *, approves: bool, reason: str) -> Deploy:
+    def _vote(self, number: int, asker: Asker, source: str, *, approves: bool, reason: str) -> Deploy:
         deploy = self._known(number)
+        if self._done(source):
+            return deploy
         environment = self._environment(deploy)
         approvals = environment.approvals
         if approvals is None:
@@ -78,21 +81,24 @@ class Voting(Asking):
             kind = "approved" if approves else "rejected"
             key = f"{deploy.sha}:{voter.id}"
             records.add_step(connection, number, kind, key, now, actor=voter.id, description=reason)
+            self._does(connection, source, number)
             self._decide_soon(connection, number)
             return self._show(connection, number)
 
-    def unschedule(self, number: int, asker: Asker) -> Deploy:
+    def unschedule(self, number: int, asker: Asker, *, source: str) -> Deploy:
         """Cancels a deploy that is to go later. Raises NotScheduled for one that isn't, or whose time has come, and
         as `cancel` does."""
-        return self.cancel(number, asker, scheduled=True)
+        return self.cancel(number, asker, source=source, scheduled=True)
 
-    def cancel(self, number: int, asker: Asker, *, scheduled: bool = False) -> Deploy:
+    def cancel(self, number: int, asker: Asker, *, source: str, scheduled: bool = False) -> Deploy:
         """Takes a deploy back, whether it waits or is under way; a running one is marked inactive at GitHub.
 
         Whoever asked for it may, admins may, and who may deploy there. Raises UnknownDeploy, NotWaiting for one
         that is over or that GitHub was told to go on with, and NotEntitled.
         """
         deploy = self._known(number)
+        if self._done(source):
+            return deploy
         if not _stoppable(deploy):
             raise NotWaiting(number, deploy.state)
         if scheduled and not deploy.scheduled:
@@ -110,6 +116,7 @@ class Voting(Asking):
                 raise NotWaiting(number, deploy.state)
             if scheduled and not deploy.scheduled:  # its time came meanwhile
                 raise NotScheduled(number)
+            self._does(connection, source, number)
             started = deploy.state != states.HELD
             facts = {"user_id": person.id, "user_name": person.name, "started": started}
             shown = self._end(connection, deploy, states.CANCELLED, Problem("Cancelled", facts), ended_by=person.id)

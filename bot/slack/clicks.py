@@ -53,10 +53,12 @@ class Clicks:
             return
         late = self._clock.now() - job.created_at >= PATIENCE and job.attempts == 1
         if late and name not in (card.CANCEL, card.REJECT):  # these two do no harm however late
-            self._answers.alone(said, replies.problem(AskedTooLate(job.created_at)))
+            error = AskedTooLate(job.created_at)
+            self._service.refuse(said.source, error)
+            self._answers.alone(said, replies.problem(error))
             return
         try:
-            self._act(name, value, said)
+            self._service.settled(said.source, lambda: self._act(name, value, said))
         except PersonError as error:
             self._answers.alone(said, replies.problem(error))
         except TryLater as error:
@@ -79,7 +81,9 @@ class Clicks:
             self._answers.aloud(said, holds.locked(taken))
             return True
         if name == card.RELEASE and lock:
-            self._answers.aloud(said, holds.unlocked(self._service.release(int(lock[1]), asker), asker))
+            self._answers.aloud(
+                said, holds.unlocked(self._service.release(int(lock[1]), asker, source=said.source), asker)
+            )
             return True
         return False
 
@@ -91,13 +95,13 @@ class Clicks:
         """The buttons of a card, which shows by itself what came of them."""
         match name:
             case card.APPROVE:
-                self._service.approve(number, asker)
+                self._service.approve(number, asker, source=said.source)
             case card.REJECT:
-                self._service.reject(number, asker, "")
+                self._service.reject(number, asker, "", source=said.source)
             case card.CANCEL:
-                self._service.cancel(number, asker)
+                self._service.cancel(number, asker, source=said.source)
             case card.FORCE:
-                self._service.force(number, asker)
+                self._service.force(number, asker, source=said.source)
             case card.RETRY:
                 self._service.retry(number, asker, room=said.room, source=said.source)
             case card.ROLLBACK:

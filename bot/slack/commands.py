@@ -50,16 +50,18 @@ class Commands:
                 asked = self._service.foresee(_wanted(command), self._answers.named(said.asker), room=said.room)
                 return replies.foreseen(asked, self._links)
             case "approve":
-                self._service.approve(command.number, self._answers.named(said.asker))
+                self._service.approve(command.number, self._answers.named(said.asker), source=said.source)
                 return holds.voted(command.number, approves=True)
             case "reject":
-                self._service.reject(command.number, self._answers.named(said.asker), command.reason)
+                self._service.reject(
+                    command.number, self._answers.named(said.asker), command.reason, source=said.source
+                )
                 return holds.voted(command.number, approves=False)
             case "cancel":
-                self._service.cancel(command.number, self._answers.named(said.asker))
+                self._service.cancel(command.number, self._answers.named(said.asker), source=said.source)
                 return holds.cancelled(command.number)
             case "unschedule":
-                self._service.unschedule(command.number, self._answers.named(said.asker))
+                self._service.unschedule(command.number, self._answers.named(said.asker), source=said.source)
                 return schedules.unscheduled(command.number)
             case "retry" | "rollback" | "promote":
                 self._again(command, said)
@@ -73,7 +75,7 @@ class Commands:
                 return holds.login(self._service.login(said.asker))
             case "logout":
                 known = self._service.config.users.get(said.asker.id, "")
-                return holds.logged_out(self._service.logout(said.asker), known)
+                return holds.logged_out(self._service.logout(said.asker, source=said.source), known)
             case "whoami":
                 return holds.whoami(self._service.whoami(said.asker))
             case _:
@@ -165,7 +167,7 @@ class Commands:
         """Locks and freezes concern everyone in the room, so they are said aloud."""
         asker = self._answers.named(said.asker)
         if command.name == "unlock" and command.everything:
-            return holds.unlocked_mine(self._service.unlock_mine(asker))
+            return holds.unlocked_mine(self._service.unlock_mine(asker, source=said.source))
         scope = self._service.scope(command.target, command.environment, either=command.either)
         match command.name:
             case "lock":
@@ -180,7 +182,8 @@ class Commands:
                 )
                 self._answers.aloud(said, holds.locked(taken))
             case "unlock":
-                self._answers.aloud(said, holds.unlocked(self._service.unlock(scope, asker, room=said.room), asker))
+                ended = self._service.unlock(scope, asker, room=said.room, source=said.source)
+                self._answers.aloud(said, holds.unlocked(ended, asker))
             case "freeze":
                 until = self._time(command.until, said, self._zone(said)) if command.until else None
                 made = self._service.freeze(
@@ -188,7 +191,8 @@ class Commands:
                 )
                 self._answers.aloud(said, holds.frozen(made))
             case _:
-                self._answers.aloud(said, holds.unfrozen(self._service.unfreeze(scope, asker, room=said.room), asker))
+                thawed = self._service.unfreeze(scope, asker, room=said.room, source=said.source)
+                self._answers.aloud(said, holds.unfrozen(thawed, asker))
         return None
 
     def _subscribe(self, command: Command, said: Said) -> None:
@@ -200,7 +204,7 @@ class Commands:
             unheard = views.subscribed(made, asker, unheard=True)
             self._answers.aloud(said, views.subscribed(made, asker), otherwise=unheard)
         else:
-            ended = self._service.unsubscribe(command.target, place, room=said.room)
+            ended = self._service.unsubscribe(command.target, place, asker, room=said.room, source=said.source)
             self._answers.aloud(said, views.unsubscribed(ended, asker))
 
     def _zone(self, said: Said) -> ZoneInfo:

@@ -86,14 +86,18 @@ class Conversation:
         waited = self._clock.now() - job.created_at
         if waited >= PATIENCE and job.attempts == 1 and command.name not in READING:
             # It was stored and nobody was there to do it; by now it may be the last thing that anyone wants.
-            self._answers.alone(said, replies.problem(AskedTooLate(job.created_at)))
+            late = AskedTooLate(job.created_at)
+            self._service.refuse(said.source, late)
+            self._answers.alone(said, replies.problem(late))
             return
         try:
-            message = self._commands.obey(command, replace(said, at=job.created_at))
+            said = replace(said, at=job.created_at)
+            message = self._service.settled(said.source, lambda: self._commands.obey(command, said))
         except PersonError as error:
             message = replies.problem(error, bare=command.bare)
         except TryLater as error:
             if waited >= PATIENCE:
+                self._service.refuse(said.source, AskedTooLate(job.created_at))
                 self._answers.alone(said, replies.gave_up(error, duration(waited)))
                 return
             if job.attempts == 1:

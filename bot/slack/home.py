@@ -69,7 +69,8 @@ class Home:
                 self._tell(said, views.not_opened())
             return True
         try:
-            if not self._act(name, value, replace(said, room=self._room_of_lock(value, said.asker.id))):
+            at = replace(said, room=self._room_of_lock(value, said.asker.id))
+            if not self._service.settled(said.source, lambda: self._act(name, value, at)):
                 self._tell(said, replies.old_button())
         except PersonError as error:
             self._tell(said, replies.problem(error))

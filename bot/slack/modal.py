@@ -94,15 +94,20 @@ class Modal:
         self._service.take_turn(view_id, job.id)
         waited = self._clock.now() - job.created_at
         if waited >= PATIENCE and job.attempts == 1:
-            self._end(view_id, said, replies.problem(AskedTooLate(job.created_at)))
+            late = AskedTooLate(job.created_at)
+            self._service.refuse(said.source, late)
+            self._end(view_id, said, replies.problem(late))
             return
         try:
             due_at, zone = self._due(filled, said.asker, job.created_at)
-            deploy = self._service.request(
-                replace(_wanted(filled), due_at=due_at),
-                self._answers.named(said.asker),
-                room=self._room(_room_of(view), filled, said.asker.id),
-                source=said.source,
+            deploy = self._service.settled(
+                said.source,
+                lambda: self._service.request(
+                    replace(_wanted(filled), due_at=due_at),
+                    self._answers.named(said.asker),
+                    room=self._room(_room_of(view), filled, said.asker.id),
+                    source=said.source,
+                ),
             )
         except PersonError as error:
             self._send_back(view_id, _room_of(view), filled, said, error)

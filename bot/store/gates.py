@@ -176,6 +176,12 @@ def lock_by_id(connection: sa.Connection, number: int) -> Lock | None:
     return _lock(row) if row is not None else None
 
 
+def locks_known(connection: sa.Connection, numbers: Sequence[int]) -> list[Lock]:
+    """The locks of these ids, whether they hold or not."""
+    rows = connection.execute(sa.select(locks).where(locks.c.id.in_(numbers)).order_by(locks.c.id))
+    return [_lock(row) for row in rows]
+
+
 def lock_on(connection: sa.Connection, app: str | None, environment: str | None, now: datetime) -> Lock | None:
     """The lock of exactly that scope, if one holds."""
     query = sa.select(locks).where(locks.c.scope == _scope(app, environment), _not_over(locks.c.expires_at, now))
@@ -220,6 +226,11 @@ def freeze_by_source(connection: sa.Connection, source: str) -> Freezing | None:
     """The freeze that a command made, whether it holds or not."""
     row = connection.execute(sa.select(freezes).where(freezes.c.source == source)).one_or_none()
     return _freezing(row) if row is not None else None
+
+
+def freeze_known(connection: sa.Connection, number: int) -> Freezing:
+    """The freeze of that id, whether it holds or not."""
+    return _freezing(connection.execute(sa.select(freezes).where(freezes.c.id == number)).one())
 
 
 def freeze_on(connection: sa.Connection, app: str | None, environment: str | None, now: datetime) -> Freezing | None:

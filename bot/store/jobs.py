@@ -211,6 +211,18 @@ def renew(connection: sa.Connection, held: Sequence[Job], now: datetime) -> None
         connection.execute(_claimed(job).values(lease_until=now + LEASE))
 
 
+def came_to(connection: sa.Connection, delivery: str, outcome: dict[str, Any]) -> None:
+    """Stores what a request came to: in the transaction of what it did, or before anybody is told. The first stays."""
+    statement = sa.update(jobs).where(jobs.c.delivery == delivery, jobs.c.outcome.is_(None))
+    connection.execute(statement.values(outcome=msgspec.json.encode(outcome).decode()))
+
+
+def outcome(connection: sa.Connection, delivery: str) -> dict[str, Any]:
+    """What a request came to; empty while that is open."""
+    text = connection.execute(sa.select(jobs.c.outcome).where(jobs.c.delivery == delivery)).scalar_one_or_none()
+    return msgspec.json.decode(text, type=dict[str, Any]) if text else {}
+
+
 def release_expired(connection: sa.Connection, now: datetime) -> int:
     """Makes ready again what a worker claimed and did not finish within its lease; returns how many."""
     return _release(connection, jobs.c.lease_until < now, now)

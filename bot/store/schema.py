@@ -54,6 +54,7 @@ jobs = sa.Table(
     sa.Column("lease_until", Moment),
     sa.Column("finished_at", Moment),
     sa.Column("note", sa.Text),  # why it was put off, or what it died of
+    sa.Column("outcome", sa.Text),  # JSON: what somebody's request came to, known before they are told
     sa.UniqueConstraint("delivery"),
     sqlite_autoincrement=True,
 )
