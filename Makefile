@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := uv==0.13.8
 
-.PHONY: demo test proof lint audit bench soak lock clean
+.PHONY: demo test proof chaos lint audit bench soak lock clean
 
 demo: .venv/run ## the playground: the real bot between a simulated Slack and GitHub
 	$(BIN)/python -m bot demo
@@ -13,6 +13,9 @@ test: .venv/test ## all tests but the longer ones; those of the page need Chromi
 
 proof: .venv/test ## the longer ones: transcripts on PostgreSQL, real processes and their races, games with everything
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -q -m slow -o faulthandler_timeout=600
+
+chaos: .venv/test ## a thousand games of deaths, faults and lost answers; CHAOS_RUNS=… games, or CHAOS_SEED=… for one
+	$(BIN)/python -m tests.chaos
 
 lint: .venv/test ## formatter, linter, type checker
 	$(BIN)/ruff format --check .
