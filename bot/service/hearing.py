@@ -111,7 +111,9 @@ class Hearing(Protecting, Reviewing, Automating, Configuring):
         for deployment, statuses in reversed(past):
             self._take_in(deployment, sorted(statuses, key=lambda status: status.id), announce=False)
         with self._store.write() as connection:
-            records.remember(connection, fact, len(past), self._clock.now())
+            first = records.fact_at(connection, f"first:{repository}")
+            # From when on what GitHub tells is meant for this bot, however long the reading took.
+            records.remember(connection, fact, len(past), first[1] if first is not None else self._clock.now())
 
     def start(self) -> None:
         """Leaves the jobs that a start calls for."""
@@ -119,6 +121,8 @@ class Hearing(Protecting, Reviewing, Automating, Configuring):
         with self._store.write() as connection:
             for repository in {app.repository for app in self.config.apps.values()}:
                 if records.fact(connection, f"past:{repository}") is None:
+                    if records.fact(connection, f"first:{repository}") is None:
+                        records.remember(connection, f"first:{repository}", True, now)
                     job = jobs.new_job(
                         PAST,
                         {"repository": repository},

@@ -7,8 +7,10 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 from structlog.testing import capture_logs
 
+from bot.store.schema import facts
 from bot.web import Receive, Scope, Send, answer
 from tests.core.test_github_client import APP, keys
 from tests.front.chat import cards, newest, thread, writes
@@ -252,6 +254,24 @@ def test_a_push_that_was_lost(make_world: Callable[..., World]) -> None:
 
     world.advance(minutes=2)
     assert sent(world).count(("staging", sha)) == 1
+
+
+def test_a_push_that_was_lost_before_the_past_was_read(make_world: Callable[..., World]) -> None:
+    """The first start of all dies, or GitHub can't be read yet: what it tells then is meant for this bot."""
+    world = make_world(config=CHAIN)
+    with world.store.write() as connection:
+        connection.execute(sa.delete(facts))
+    world.clock.moment += timedelta(minutes=1)
+    world.github.fail("GET", "/repos/acme/web/deployments", status=503, times=6)
+    world.restart()
+    world.advance(seconds=5)
+    with unreachable(world):
+        world.github.push("acme/web", "main", "Trim logs")
+    assert cards(world) == []
+    for _ in range(20):
+        world.advance(minutes=2)
+        world.deliver()
+    assert ["`main`" in card for card in cards(world)] == [True]
 
 
 def test_a_push_that_nobody_tells_of(make_world: Callable[..., World]) -> None:
