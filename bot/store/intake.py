@@ -26,7 +26,10 @@ LONGEST_ID = 255  # characters of a delivery's id; the column's length
 # A NUL as JSON writes it. Behind an odd number of backslashes it is none: `\\u0000` is a backslash and `u0000`.
 _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 STORM = 8  # rows in one commit from which on more is coming in than one at a time
-GATHER = 0.012  # seconds that a storm is let gather before each commit: fewer flushes, more stored a second
+GATHER = 0.012  # seconds that a storm is let gather at most before each commit: fewer flushes, more stored a second
+# Rows after which it is not let gather any longer. Senders who wait for their answers send nothing meanwhile: with more
+# in one commit, nothing would come in while it is made.
+ENOUGH = 96
 CALM = 0.25  # seconds after which a storm counts as over
 
 
@@ -85,13 +88,18 @@ class Intake:
             self._wanted.clear()
             while self._waiting:
                 if self.pressed():
-                    self._closed.wait(GATHER)
+                    self._gather()
                 batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
                 problem = self._write(batch)
                 with contextlib.suppress(RuntimeError):  # the loop is gone, and with it whoever asked
                     batch[0][1].get_loop().call_soon_threadsafe(_tell, batch, problem)
             if self._closed.is_set() and not self._waiting:
                 return
+
+    def _gather(self) -> None:
+        end = time.monotonic() + GATHER
+        while len(self._waiting) < ENOUGH and time.monotonic() < end and not self._closed.is_set():
+            self._closed.wait(0.001)
 
     def _write(self, batch: list[_Received]) -> Exception | None:
         try:
