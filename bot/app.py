@@ -7,7 +7,7 @@ import contextlib
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import structlog
@@ -72,9 +72,11 @@ from bot.store.engine import Store
 from bot.store.intake import Intake
 from bot.store.jobs import Job
 from bot.store.retention import Pruner
-from bot.store.wire import Wire
 from bot.web import App, Gone, Receive, Scope, Send, answer
 from bot.worker import Handler, Workers
+
+if TYPE_CHECKING:
+    from bot.store.wire import Wire
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -183,6 +185,8 @@ class Bot:
     def start(self) -> None:
         """Sets the workers to work."""
         if not self.store.sqlite:
+            from bot.store.wire import Wire  # here, since a process on SQLite need not hold PostgreSQL's driver
+
             self._wire = Wire(self.store, self.runner.hear_of)
             self._wire.start()
         self.service.start()

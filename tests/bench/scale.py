@@ -174,7 +174,7 @@ class Inside:
         configured = Configured(self.store, config)
         self._service = Service(self.store, github, slack, configured, clock)
         self._reader = Reader(self.store, github, configured, clock)
-        self._answers = Kept(slack)
+        self._answers = Kept()
         said = Commands(self._service, self._reader, slack, self._answers, self._links, clock)
         conversation = Conversation(self._service, said, self._answers, clock)
         self._workers = Workers(self.store, clock, Metrics(), {COMMAND: conversation.command}, lambda job, why: None)
@@ -208,9 +208,10 @@ class Inside:
 class Kept(Answers):
     """Sends nothing; remembers when it was to."""
 
-    at = 0.0
+    def __init__(self) -> None:
+        self.at = 0.0
 
-    def alone(self, said: Said, message: Message, *, instead: bool = False) -> None:
+    def alone(self, said: Said, message: Message, *, instead: bool = False, what: str = "") -> None:
         self.at = time.perf_counter()
 
 
