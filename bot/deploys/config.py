@@ -6,7 +6,6 @@ guesses what its config meant is not to be trusted with production.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import re
@@ -17,153 +16,41 @@ from zoneinfo import ZoneInfo
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
-    GetJsonSchemaHandler,
     JsonValue,
-    SerializeAsAny,
     StrictBool,
     StringConstraints,
-    TypeAdapter,
-    WithJsonSchema,
     model_validator,
 )
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, PydanticCustomError
 
-from bot.deploys import integrators
+from bot.deploys.config_parts import (
+    PREVIEW,
+    Crontab,
+    Duration,
+    Login,
+    Name,
+    Path,
+    Provider,
+    Repository,
+    Room,
+    Strict,
+    Task,
+    Text,
+    User,
+    Who,
+    Zone,
+    lasting,
+)
 from bot.deploys.cron import Cron, parse_cron
 from bot.deploys.errors import NoDefaultEnvironment, UnknownApp, UnknownEnvironment, WrongRoom
 from bot.deploys.nearest import nearest
-from bot.deploys.times import parse_duration, parse_zone
+from bot.deploys.times import parse_duration
 from bot.deploys.windows import Window, parse_window
 
-# Words that start another command, so that `/deploy status web` can mean one thing only.
-RESERVED = frozenset(
-    "apps approve at because cancel check deploy diff for freeze from help history in lock locks login logout"
-    " on promote reject retry rollback schedules stats status subscribe to unfreeze unlock unschedule"
-    " unsubscribe until where whoami all".split()
-)
 
-
-def _not_reserved(name: str) -> str:
-    if name.casefold() in RESERVED:
-        raise ValueError(f"“{name}” is a word of the command language; choose another name")
-    return name
-
-
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._{}-]{0,99}$"
-ROOM = r"^[CGD][A-Z0-9]{2,}$"
-REPOSITORY = r"^[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}$"
-PATH = r"^[A-Za-z0-9._][A-Za-z0-9._/-]{0,199}$"
-USER = r"^[UW][A-Z0-9]{2,}$"
-PREVIEW = r"^(?:[A-Za-z0-9][A-Za-z0-9._-]{0,39})?\{number\}[A-Za-z0-9._-]{0,40}$"
-WHO = r"^(?:[UWS][A-Z0-9]{2,}|@[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100})$"
-LOGIN = r"^[A-Za-z0-9](?:[A-Za-z0-9_-]{0,98}[A-Za-z0-9])?$"
-TASK = r"^[\w.:-]{1,100}$"
-
-
-def _within(path: str) -> str:
-    if any(part in ("", ".", "..") for part in path.split("/")):
-        raise ValueError("must be the path of a file within the repository, such as .github/shipbot.yml")
-    return path
-
-
-def _duration(value: Any) -> Any:
-    if isinstance(value, timedelta):
-        return value
-    return parse_duration(str(value))
-
-
-def _zone(name: str) -> str:
-    return parse_zone(name).key
-
-
-def _cron(text: str) -> str:
-    return parse_cron(text, ZoneInfo("UTC")).text
-
-
-def _lasting(text: str, description: str) -> Any:
-    """The field of a length of time, with its default as people write it, in the schema too."""
-    return Field(parse_duration(text), description=description, json_schema_extra={"default": text})
-
-
-Name = Annotated[str, StringConstraints(pattern=NAME), AfterValidator(_not_reserved)]
-Room = Annotated[str, StringConstraints(pattern=ROOM)]
-Repository = Annotated[str, StringConstraints(pattern=REPOSITORY)]
-Path = Annotated[str, StringConstraints(pattern=PATH), AfterValidator(_within)]
-Text = Annotated[str, StringConstraints(min_length=1, max_length=250)]
-User = Annotated[str, StringConstraints(pattern=USER)]
-Who = Annotated[str, StringConstraints(pattern=WHO)]
-Login = Annotated[str, StringConstraints(pattern=LOGIN)]
-Task = Annotated[str, StringConstraints(pattern=TASK)]
-Zone = Annotated[Text, AfterValidator(_zone)]
-Crontab = Annotated[Text, AfterValidator(_cron)]
-Duration = Annotated[
-    timedelta,
-    BeforeValidator(_duration),
-    WithJsonSchema({"type": "string", "pattern": r"^(\d+(min|[smhdw]))+$", "examples": ["30m", "4h", "1h30m"]}),
-]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def _provider(value: Any) -> Any:
-    """What stands under `provider`, by the model of the provider that its `type` names."""
-    if not isinstance(value, dict):
-        return value  # pydantic says what it must be
-    name = value.get("type")
-    if not isinstance(name, str):
-        listed = ", ".join(integrators.names())
-        raise PydanticCustomError("provider", "must name its type, one of {known}", {"known": listed})
-    try:
-        found = integrators.find(name)
-    except integrators.NotAProvider as error:
-        raise ValueError(f"the provider {name} {error}") from None
-    if found is None:
-        known = integrators.names()
-        near = nearest(name, known)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-        raise PydanticCustomError("provider", "there is no provider “{name}”; {hint}", {"name": name, "hint": hint})
-    return found.config.model_validate(value)
-
-
-class _AnyProvider:
-    """For the JSON Schema: one of those that are installed, each with its own keys."""
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        choices = []
-        for name in integrators.names():
-            with contextlib.suppress(integrators.NotAProvider):
-                choices.append(_inlined(integrators.find(name).config, name))
-        return {"oneOf": choices, "title": "Provider"}
-
-
-def _inlined(model: type[BaseModel], name: str) -> JsonSchemaValue:
-    """The model's schema with what it refers to put in its place; it stands inside another one."""
-    schema = TypeAdapter(model).json_schema()
-    parts = schema.pop("$defs", {})
-
-    def put_in(value: Any) -> Any:
-        if isinstance(value, dict):
-            if "$ref" in value:
-                return put_in(parts[value["$ref"].rpartition("/")[2]])
-            return {key: put_in(item) for key, item in value.items()}
-        return [put_in(item) for item in value] if isinstance(value, list) else value
-
-    told: JsonSchemaValue = put_in(schema)
-    told["properties"]["type"] = {"const": name, "type": "string"}
-    return told
-
-
-Provider = Annotated[SerializeAsAny[integrators.ProviderConfig], BeforeValidator(_provider), _AnyProvider()]
-
-
-class Announcement(_Strict):
+class Announcement(Strict):
     """A room that hears of an app's deploys wherever they were asked for, also from outside this bot."""
 
     room: Room
@@ -182,7 +69,7 @@ class Announcement(_Strict):
         return not self.environments or named or any(_number(each, environment) for each in self.environments)
 
 
-class Freeze(_Strict):
+class Freeze(Strict):
     """A time in which nothing is deployed: each week, each day, or from one date to another."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
@@ -203,7 +90,7 @@ class Freeze(_Strict):
         return parse_window(self.from_, self.to, self.timezone)
 
 
-class Approvals(_Strict):
+class Approvals(Strict):
     """How many people must agree, and who they may be."""
 
     required: int = Field(1, ge=1, le=20, strict=True, description="how many must approve")
@@ -214,10 +101,10 @@ class Approvals(_Strict):
     rollback: int | None = Field(
         None, ge=0, le=20, strict=True, description="how many a rollback takes; none given: as many; 0: nobody is asked"
     )
-    expires: Duration = _lasting("4h", "after which an unanswered request ends")
+    expires: Duration = lasting("4h", "after which an unanswered request ends")
 
 
-class AutoDeploy(_Strict):
+class AutoDeploy(Strict):
     """What makes a deploy start by itself: a branch that moves, or a tag."""
 
     on: Literal["push", "green", "merge"] = Field(
@@ -235,7 +122,7 @@ class AutoDeploy(_Strict):
         return self
 
 
-class Environment(_Strict):
+class Environment(Strict):
     """Somewhere an app can be deployed to."""
 
     aliases: tuple[Name, ...] = Field((), description="other names that people type")
@@ -255,10 +142,8 @@ class Environment(_Strict):
     when_locked: Literal["wait", "refuse"] = Field("refuse", description="what it does while somebody holds a lock")
     when_frozen: Literal["wait", "refuse"] = Field("refuse", description="what it does during a freeze")
     auto_deploy: tuple[AutoDeploy, ...] = Field((), description="what makes a deploy start by itself")
-    timeout: Duration = _lasting(
-        "1h", "after which a deploy without an end counts as lost, and a `provider` is stopped"
-    )
-    max_wait: Duration = _lasting("3d", "after which a deploy that still waits is given up")
+    timeout: Duration = lasting("1h", "after which a deploy without an end counts as lost, and a `provider` is stopped")
+    max_wait: Duration = lasting("3d", "after which a deploy that still waits is given up")
     required_contexts: tuple[Text, ...] | None = Field(
         None, description="checks that must be green; none given: all that ever reported; []: none"
     )
@@ -270,7 +155,7 @@ class Environment(_Strict):
     provider: Provider | None = Field(None, description="what carries deployments out; none: somebody else does")
 
 
-class Previews(_Strict):
+class Previews(Strict):
     """Environments that come and go with the pull requests of an app's repository."""
 
     environment: Annotated[str, StringConstraints(pattern=PREVIEW)] = Field(
@@ -284,10 +169,8 @@ class Previews(_Strict):
         (), description="checks that must be green; []: none; null: all that ever reported"
     )
     when_red: Literal["wait", "refuse"] = Field("wait", description="what a deploy does while checks are not green")
-    timeout: Duration = _lasting(
-        "1h", "after which a deploy without an end counts as lost, and a `provider` is stopped"
-    )
-    max_wait: Duration = _lasting("3d", "after which a deploy that still waits is given up")
+    timeout: Duration = lasting("1h", "after which a deploy without an end counts as lost, and a `provider` is stopped")
+    max_wait: Duration = lasting("3d", "after which a deploy that still waits is given up")
     provider: Provider | None = Field(None, description="what carries deployments out; none: somebody else does")
 
     def name(self, pull: int) -> str:
@@ -312,7 +195,7 @@ class Previews(_Strict):
         )
 
 
-class App(_Strict):
+class App(Strict):
     """A name for one repository and its environments."""
 
     repository: Repository
@@ -342,7 +225,7 @@ class App(_Strict):
         return announced or list(self.rooms[:1])
 
 
-class Schedule(_Strict):
+class Schedule(Strict):
     """A deploy that is asked for again and again, at times of a calendar."""
 
     app: Name = Field(description="what is deployed: a name under `apps`")
@@ -370,15 +253,15 @@ class Schedule(_Strict):
         return "deploy" if task in ("", "deploy") else f"deploy:{task}"
 
 
-class Defaults(_Strict):
+class Defaults(Strict):
     environment: Name = Field("production", description="where a deploy goes that names no environment")
-    grace: Duration = _lasting("15m", "how late what was to go at some time may still go")
+    grace: Duration = lasting("15m", "how late what was to go at some time may still go")
 
 
-class Reminders(_Strict):
+class Reminders(Strict):
     """How owners of old locks are reminded."""
 
-    every: Duration = _lasting("3h", "between two reminders of one lock")
+    every: Duration = lasting("3h", "between two reminders of one lock")
     days: Literal["working", "all"] = Field("working", description="`working`: Monday to Friday, where the owner is")
 
 
@@ -397,19 +280,19 @@ def _age(value: Any) -> Any:
     return value if value is None or isinstance(value, timedelta) else parse_duration(str(value), years=20)
 
 
-class Retention(_Strict):
+class Retention(Strict):
     """How long what is over is kept."""
 
-    inbox: Annotated[Duration, _at_least("3d", "for so long GitHub delivers again, which must be known")] = _lasting(
+    inbox: Annotated[Duration, _at_least("3d", "for so long GitHub delivers again, which must be known")] = lasting(
         "7d", "what was received, sent and timed, after it was done; what died is kept"
     )
-    logs: Duration = _lasting("30d", "the output of providers")
+    logs: Duration = lasting("30d", "the output of providers")
     timeline: Annotated[Duration | None, BeforeValidator(_age), _at_least("30d", "cards and `history #N` show it")] = (
         Field(None, description="the story, votes and cards of deploys that have ended; none: for ever")
     )
 
 
-class SlackLimits(_Strict):
+class SlackLimits(Strict):
     """How fast Slack is written to. What it grants by default: https://docs.slack.dev/apis/web-api/rate-limits"""
 
     updates: int = Field(50, ge=1, strict=True, description="edits of messages a minute, in all rooms together")
@@ -417,7 +300,7 @@ class SlackLimits(_Strict):
     posts_per_room: int = Field(60, ge=1, strict=True, description="new messages a minute in one room")
 
 
-class Config(_Strict):
+class Config(Strict):
     """The whole file."""
 
     defaults: Defaults = Defaults()

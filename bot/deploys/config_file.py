@@ -13,21 +13,8 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from bot.deploys.config import (
-    LOGIN,
-    NAME,
-    PATH,
-    PREVIEW,
-    REPOSITORY,
-    ROOM,
-    TASK,
-    USER,
-    WHO,
-    App,
-    Config,
-    Environment,
-    Previews,
-)
+from bot.deploys.config import App, Config, Environment, Previews
+from bot.deploys.config_parts import LOGIN, NAME, PATH, PREVIEW, REPOSITORY, ROOM, TASK, USER, WHO
 from bot.deploys.nearest import nearest
 
 

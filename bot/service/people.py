@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import sqlalchemy as sa
 
-from bot.deploys.config import USER, Environment
+from bot.deploys.config import Environment
+from bot.deploys.config_parts import USER
 from bot.deploys.errors import LookupFailed, PersonError, TryLater, problem_of
 from bot.deploys.model import Asker, Deploy, Lock, Person, Vote
 from bot.deploys.policy import Answer

@@ -12,8 +12,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.deploys.config import RESERVED, Announcement, Config
+from bot.deploys.config import Announcement, Config
 from bot.deploys.config_file import ConfigError, load_config, read_config
+from bot.deploys.config_parts import RESERVED
 from bot.deploys.errors import NoDefaultEnvironment, UnknownApp, UnknownEnvironment, WrongRoom
 from bot.deploys.nearest import nearest
 from bot.deploys.refs import possible_ref

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.deploys.config import RESERVED
+from bot.deploys.config_parts import RESERVED
 from bot.slack.grammar import BY_NAME, FORMS, LONGEST, Command, Form, ParseError, nearest_form, parse, render
 from bot.slack.views import replies
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bot.deploys.config import RESERVED
 from bot.deploys.config_file import read_config
+from bot.deploys.config_parts import RESERVED
 from bot.deploys.errors import PersonError
 from bot.deploys.times import parse_duration
 from bot.playground.slack_blocks import check_blocks, check_text
