@@ -14,7 +14,7 @@ test: .venv/test ## all tests but the longer ones; those of the page need Chromi
 proof: .venv/test ## the longer ones: transcripts on PostgreSQL, real processes and their races, games with everything
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -q -m slow -o faulthandler_timeout=600
 
-chaos: .venv/test ## a thousand games of deaths, faults and lost answers; CHAOS_RUNS=… games, or CHAOS_SEED=… for one
+chaos: .venv/test ## a thousand games of deaths, faults and lost answers; CHAOS_RUNS=… games, or CHAOS_SEED=… for one, CHAOS_WALK=1 for a death at each step
 	$(BIN)/python -m tests.chaos
 
 lint: .venv/test ## formatter, linter, type checker

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import multiprocessing
 from collections.abc import Iterator
 
 from tests.chaos.game import Played, Table
@@ -11,12 +12,25 @@ from tests.chaos.scene import Scene
 BEYOND = 5000  # steps that no such deploy comes to
 
 
-def walk(table: Table, stride: int = 1, *, postgres: bool = False, deaf: bool = False) -> Iterator[Played]:
+def walk_all(first: int, stride: int, results: multiprocessing.Queue[Played | None]) -> None:
+    """Walks on SQLite, as a process of its own; None comes last."""
+    table = Table()
+    try:
+        for game in walk(table, stride, first=first):
+            results.put(game)
+    finally:
+        table.close()
+        results.put(None)
+
+
+def walk(
+    table: Table, stride: int = 1, *, first: int = 1, postgres: bool = False, deaf: bool = False
+) -> Iterator[Played]:
     """Plays it again and again, each time with a death that many steps later, until there is none any more.
 
     `deaf`: no webhook comes, so that all is learned by looking.
     """
-    for at in itertools.count(1, stride):
+    for at in itertools.count(first, stride):
         assert at < BEYOND
         name = f"death at step {at}{' of the deaf' if deaf else ''}"
         game = table.game(name, lambda scene, at=at: _script(scene, at, deaf), postgres=postgres)
