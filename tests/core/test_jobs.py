@@ -505,4 +505,6 @@ def test_of_two_that_wait_for_each_other_the_loser_is_tried_again_at_once(store:
     assert all_done.wait(30)
     shop.workers.stop(10)
     assert rows(store, "state") == [("done",), ("done",)]
-    assert sorted(attempts for (attempts,) in rows(store, "attempts")) == [1, 2]
+    won, lost = sorted(attempts for (attempts,) in rows(store, "attempts"))
+    assert won == 1
+    assert lost > 1  # more than twice where it was back before the other one had gone on
