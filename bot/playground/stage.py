@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import http.client
 import os
@@ -24,6 +25,7 @@ from bot.playground.serving import HOST, Served
 from bot.playground.slack import SimulatedSlack
 
 PORTS_TRIED = 50
+OWN_PORTS = range(20_000, 32_000)  # Linux gives those from 32768 on, others those from 49152 on
 READY_WITHIN = 30.0  # seconds for the bot to start
 STOP_WITHIN = 10.0  # seconds that the bot has after SIGTERM
 LAST_LINES = 20  # of the bot's output, shown when it ends by itself
@@ -187,10 +189,14 @@ def serve(playground: Playground, port: int) -> Served:
 
 
 def free_port() -> int:
-    """A port of this machine on which nobody listens now."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    """A port of this machine on which nobody listens now; none of those that systems give to whoever connects, since
+    such a one may be taken again before it is used."""
+    for _ in range(PORTS_TRIED):
+        port = secrets.choice(OWN_PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((HOST, port))
+            return port
+    raise OSError(errno.EADDRINUSE, f"No port of {PORTS_TRIED} tried is free.")
 
 
 def bot_environment(own: Mapping[str, str]) -> dict[str, str]:
