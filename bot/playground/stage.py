@@ -130,7 +130,7 @@ class Stage:
 
     def _wait_until_ready(self, port: int) -> None:
         end = time.monotonic() + READY_WITHIN
-        while not _ready(port):
+        while not ready(port):
             self.check()
             if time.monotonic() > end:
                 raise BotFailed(f"The bot is not ready after {READY_WITHIN:.0f} seconds.{self.last_words()}")
@@ -208,7 +208,8 @@ def bot_environment(own: Mapping[str, str]) -> dict[str, str]:
     return {**kept, "PYTHONPATH": path, "NO_PROXY": HOST, "no_proxy": HOST, **own}
 
 
-def _ready(port: int) -> bool:
+def ready(port: int) -> bool:
+    """Whether the bot at that port says that it is."""
     connection = http.client.HTTPConnection(HOST, port, timeout=2)
     try:
         connection.request("GET", "/readyz")

@@ -6,7 +6,6 @@ import importlib.util
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -27,6 +26,7 @@ from starlette.routing import Mount, Route
 from bot.playground.github import SimulatedGitHub
 from bot.playground.serving import Served
 from bot.playground.slack import SimulatedSlack
+from bot.playground.stage import free_port
 
 SECRET = "webhook-secret-of-the-bench"
 CONFIG = """
@@ -186,10 +186,3 @@ def started(command: list[str], environment: dict[str, str], port: int, path: st
     finally:
         process.terminate()
         process.wait(20)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import resource
 import time
 from collections.abc import Callable
@@ -21,7 +20,7 @@ from bot.playground.serving import HOST, Served
 from bot.playground.slack import SimulatedSlack
 from bot.playground.slack_sending import Answer
 from bot.playground.slack_state import Message
-from bot.playground.stage import bot_environment, free_port
+from bot.playground.stage import bot_environment, free_port, ready
 from tests.chaos.clock import SharedClock
 from tests.chaos.databases import Database
 from tests.chaos.nest import Hatched, Nest, Wanted
@@ -162,7 +161,7 @@ class Scene:
             )
         )
         end = time.monotonic() + START_WITHIN
-        while not self._ready():
+        while not ready(self.port):
             if self.process.wait(0.01):
                 self.note_death()
                 return
@@ -194,16 +193,6 @@ class Scene:
             elif not planned:
                 raise Stuck("the bot ended by itself")
             self.tell(f"died at step {count}, {life.died}")
-
-    def _ready(self) -> bool:
-        connection = http.client.HTTPConnection(HOST, self.port, timeout=2)
-        try:
-            connection.request("GET", "/readyz")
-            return connection.getresponse().status == 200
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
 
     def cards(self, room: str) -> list[Message]:
         """The cards of deploys that a room shows, oldest first."""
