@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
-from functools import cache
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from bot.deploys.errors import (
     LoginEnded,
@@ -23,50 +20,12 @@ from bot.deploys.errors import (
     UnknownRef,
 )
 from bot.deploys.ports import RepositoryFile
-from bot.github.asking import app_tokens, given_token
 from bot.github.client import GitHubClient
 from bot.playground.github import SimulatedGitHub
-from tests.truth import check_github_record, served_github
 from tests.world import START, FixedClock
 
 WEB = "/repos/acme/web"
-APP = 4711
 CODE, TOKEN = "/login/device/code", "/login/oauth/access_token"
-
-
-@cache
-def keys() -> tuple[str, str]:
-    """A private and a public key, as PEM."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return private.decode(), public.decode()
-
-
-@pytest.fixture
-def clock() -> FixedClock:
-    return FixedClock()
-
-
-@pytest.fixture
-def github(clock: FixedClock) -> Iterator[SimulatedGitHub]:
-    with served_github(now=clock.now, app_id=APP, app_public_key=keys()[1]) as simulated:
-        simulated.add_user("ana-gh", "Ana Lang")
-        simulated.add_repository("acme/web")
-        yield simulated
-        check_github_record(simulated, new_states=True)
-
-
-@pytest.fixture
-def make_client(github: SimulatedGitHub, clock: FixedClock) -> Callable[..., GitHubClient]:
-    def make(*, app: bool = False, seal: str = "a secret") -> GitHubClient:
-        api = f"{github.url}/api/v3"
-        tokens = app_tokens(APP, keys()[0], api, clock) if app else given_token(github.token)
-        return GitHubClient(api, tokens, clock, web_url=github.url, seal=seal)
-
-    return make
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
@@ -10,14 +10,11 @@ import pytest
 
 from bot.app import is_githubs_own
 from bot.deploys.errors import NotFoundAtGitHub, RateLimited, Unavailable
-from bot.github.asking import app_tokens, given_token
 from bot.github.client import GitHubClient
 from bot.github.limits import MOST, Limits, giving_way
 from bot.github.remembered import BESIDE, Answer, Remembered
 from bot.playground.github import SimulatedGitHub
 from bot.playground.github_world import INSTALLATION_ID
-from tests.core.test_github_client import APP, keys
-from tests.truth import check_github_record, served_github
 from tests.world import START, FixedClock
 
 WEB = "/repos/acme/web"
@@ -189,30 +186,6 @@ def test_answers_that_are_kept_have_room_for_so_much() -> None:
 
 
 # The client
-
-
-@pytest.fixture
-def clock() -> FixedClock:
-    return FixedClock()
-
-
-@pytest.fixture
-def github(clock: FixedClock) -> Iterator[SimulatedGitHub]:
-    with served_github(now=clock.now, app_id=APP, app_public_key=keys()[1]) as simulated:
-        simulated.add_user("ana-gh", "Ana Lang")
-        simulated.add_repository("acme/web")
-        yield simulated
-        check_github_record(simulated, new_states=True)
-
-
-@pytest.fixture
-def make_client(github: SimulatedGitHub, clock: FixedClock) -> Callable[..., GitHubClient]:
-    def make(*, app: bool = False) -> GitHubClient:
-        api = f"{github.url}/api/v3"
-        tokens = app_tokens(APP, keys()[0], api, clock) if app else given_token(github.token)
-        return GitHubClient(api, tokens, clock, web_url=github.url, seal="a secret")
-
-    return make
 
 
 def statuses(github: SimulatedGitHub) -> list[int | None]:
