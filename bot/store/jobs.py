@@ -153,18 +153,12 @@ def _adding(dialect: Any) -> tuple[sa.Insert, sa.Insert, sa.Insert]:
 
 _ANY_DUE, _CLAIM = _ready_by_turn(), _claiming()
 _ADDING = {"sqlite": _adding(sqlite), "postgresql": _adding(postgresql)}
-# As _claimed has it.
-_FINISH = (
-    sa.update(jobs)
-    .where(jobs.c.id == sa.bindparam("job"), jobs.c.state == "running", jobs.c.attempts == sa.bindparam("attempt"))
-    .values(
-        state="done",
-        finished_at=sa.bindparam("at", type_=Moment),
-        note=sa.bindparam("why"),
-        claimed_by=None,
-        lease_until=None,
-    )
+# Only the claim that does the work may settle it: one that outlived its lease has been handed on.
+_CLAIMED = sa.update(jobs).where(
+    jobs.c.id == sa.bindparam("job"), jobs.c.state == "running", jobs.c.attempts == sa.bindparam("attempt")
 )
+_SETTLED = _CLAIMED.values(claimed_by=None, lease_until=None)
+_FINISH = _SETTLED.values(state="done", finished_at=sa.bindparam("at", type_=Moment), note=sa.bindparam("why"))
 
 
 def any_due(connection: sa.Connection, now: datetime) -> bool:
@@ -180,7 +174,7 @@ def claim(connection: sa.Connection, worker: str, now: datetime) -> Job | None:
 
 def finish(connection: sa.Connection, job: Job, now: datetime, note: str | None = None) -> None:
     """The job is done."""
-    connection.execute(_FINISH, {"job": job.id, "attempt": job.attempts, "at": now, "why": note})
+    connection.execute(_FINISH, {**_which(job), "at": now, "why": note})
 
 
 def bury(connection: sa.Connection, job: Job, now: datetime, note: str) -> bool:
@@ -208,7 +202,7 @@ def put_off(connection: sa.Connection, job: Job, until: datetime, note: str, *, 
 def renew(connection: sa.Connection, held: Sequence[Job], now: datetime) -> None:
     """Lets the claims of jobs that are being worked on hold for another LEASE."""
     for job in held:
-        connection.execute(_claimed(job).values(lease_until=now + LEASE))
+        connection.execute(_CLAIMED.values(lease_until=now + LEASE), _which(job))
 
 
 def came_to(connection: sa.Connection, delivery: str, outcome: dict[str, Any]) -> None:
@@ -300,13 +294,12 @@ def _row(job: NewJob, now: datetime) -> dict[str, Any]:
 
 
 def _settle(connection: sa.Connection, job: Job, **values: Any) -> bool:
-    settled = connection.execute(_claimed(job).values(claimed_by=None, lease_until=None, **values))
-    return settled.rowcount == 1
+    return connection.execute(_SETTLED.values(**values), _which(job)).rowcount == 1
 
 
-def _claimed(job: Job) -> sa.Update:
-    # Only the claim that does the work may settle it: one that outlived its lease has been handed on.
-    return sa.update(jobs).where(jobs.c.id == job.id, jobs.c.state == "running", jobs.c.attempts == job.attempts)
+def _which(job: Job) -> dict[str, int]:
+    """The claim that a job is held by, for `_CLAIMED`."""
+    return {"job": job.id, "attempt": job.attempts}
 
 
 def _release(connection: sa.Connection, which: sa.ColumnElement[bool], at: datetime) -> int:
