@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from bot.store.engine import Store
 from bot.store.migrations import migrate
 from tests.replicated import Replicated
+from tests.templates import migrated_file
 from tests.truth import check_github_record
 from tests.world import Servers, World
 
@@ -54,14 +55,7 @@ def postgres_server() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated, empty SQLite file to copy."""
-    path = tmp_path_factory.mktemp("template") / "shipbot.db"
-    store = Store(f"sqlite:///{path}")
-    migrate(store)
-    with store.engine.connect() as connection:
-        connection.exec_driver_sql("COMMIT")
-        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-    store.close()
-    return path
+    return migrated_file(tmp_path_factory.mktemp("template"))
 
 
 @pytest.fixture(scope="session")

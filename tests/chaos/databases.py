@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from bot.store.engine import Store
 from bot.store.migrations import migrate
+from tests.templates import migrated_file
 
 _numbers = itertools.count(1)
 
@@ -39,13 +40,7 @@ class Files:
     """SQLite files."""
 
     def __init__(self, folder: Path) -> None:
-        self._template = folder / "template.db"
-        store = Store(f"sqlite:///{self._template}")
-        migrate(store)
-        with store.engine.connect() as connection:
-            connection.exec_driver_sql("COMMIT")
-            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-        store.close()
+        self._template = migrated_file(folder)
 
     def copy(self, home: Path) -> Database:
         """A migrated, empty database below `home`."""

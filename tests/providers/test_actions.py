@@ -369,14 +369,20 @@ def test_cancelling_cancels_the_run(place: Make) -> None:
     assert f"Run {run.id} is cancelled\n" in output(world.store)
 
 
-def test_cancelling_between_two_attempts_cancels_the_run(place: Make) -> None:
-    world = place()
+def cancelled_between_two_attempts(world: World) -> WorkflowRun:
+    """A run that goes on at GitHub when its deploy is cancelled, and that nobody here follows."""
     thread_of_it, run = begun(world)
     world.deliver()
     world.bot.runner.stop(5)
     thread_of_it.join(20)
     world.restart()
     world.say("U0ANA", "/deploy cancel 1")
+    return run
+
+
+def test_cancelling_between_two_attempts_cancels_the_run(place: Make) -> None:
+    world = place()
+    run = cancelled_between_two_attempts(world)
     world.github.fail("POST", f".*/actions/runs/{run.id}/cancel", status=502)
     assert world.bot.runner.step()
     assert run.conclusion is None  # GitHub did not answer, so it is told once more
@@ -390,12 +396,7 @@ def test_cancelling_between_two_attempts_cancels_the_run(place: Make) -> None:
 
 def test_cancelling_twice_because_an_answer_was_lost_is_cancelling_once(place: Make) -> None:
     world = place()
-    thread_of_it, run = begun(world)
-    world.deliver()
-    world.bot.runner.stop(5)
-    thread_of_it.join(20)
-    world.restart()
-    world.say("U0ANA", "/deploy cancel 1")
+    run = cancelled_between_two_attempts(world)
     world.github.fail("POST", f".*/actions/runs/{run.id}/cancel", drop="after")
     for _ in range(4):
         carry_out(world)
