@@ -11,11 +11,10 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from bot.store.engine import Store
 from bot.store.migrations import migrate
+from tests import github_app
 from tests.replicated import Replicated
 from tests.templates import migrated_file
 from tests.truth import check_github_record
@@ -96,12 +95,7 @@ def servers() -> Iterator[Servers]:
 @pytest.fixture(scope="session")
 def keys() -> tuple[str, str]:
     """The keys of a GitHub App, the private one first, as PEM."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return private.decode(), public.decode()
+    return github_app.keys()
 
 
 @pytest.fixture

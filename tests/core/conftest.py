@@ -9,10 +9,9 @@ import pytest
 from bot.github.asking import app_tokens, given_token
 from bot.github.client import GitHubClient
 from bot.playground.github import SimulatedGitHub
+from tests.github_app import APP, keys
 from tests.truth import check_github_record, served_github
 from tests.world import FixedClock
-
-APP = 4711
 
 
 @pytest.fixture
@@ -21,8 +20,8 @@ def clock() -> FixedClock:
 
 
 @pytest.fixture
-def github(clock: FixedClock, keys: tuple[str, str]) -> Iterator[SimulatedGitHub]:
-    with served_github(now=clock.now, app_id=APP, app_public_key=keys[1]) as simulated:
+def github(clock: FixedClock) -> Iterator[SimulatedGitHub]:
+    with served_github(now=clock.now, app_id=APP, app_public_key=keys()[1]) as simulated:
         simulated.add_user("ana-gh", "Ana Lang")
         simulated.add_repository("acme/web")
         yield simulated
@@ -30,12 +29,12 @@ def github(clock: FixedClock, keys: tuple[str, str]) -> Iterator[SimulatedGitHub
 
 
 @pytest.fixture
-def make_client(github: SimulatedGitHub, clock: FixedClock, keys: tuple[str, str]) -> Callable[..., GitHubClient]:
+def make_client(github: SimulatedGitHub, clock: FixedClock) -> Callable[..., GitHubClient]:
     """Makes a client with a token, or with that of a GitHub App."""
 
     def make(*, app: bool = False, seal: str = "a secret") -> GitHubClient:
         api = f"{github.url}/api/v3"
-        tokens = app_tokens(APP, keys[0], api, clock) if app else given_token(github.token)
+        tokens = app_tokens(APP, keys()[0], api, clock) if app else given_token(github.token)
         return GitHubClient(api, tokens, clock, web_url=github.url, seal=seal)
 
     return make

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 from structlog.testing import capture_logs
 
-from tests.core.test_github_client import APP, keys
 from tests.front.chat import cards
 from tests.front.test_reconciler import WEB, asked, down, report, to_send_again
+from tests.github_app import APP, keys
 from tests.world import WEBHOOK_SECRET, World
 
 

@@ -9,8 +9,8 @@ import pytest
 import sqlalchemy as sa
 
 from bot.store.schema import metadata
-from tests.core.test_github_client import APP, keys
 from tests.front.chat import ask, cards, newest, thread, writes
+from tests.github_app import APP, keys
 from tests.world import World
 
 CONFIG = """

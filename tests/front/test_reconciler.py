@@ -12,8 +12,8 @@ from structlog.testing import capture_logs
 
 from bot.store.schema import facts
 from bot.web import Receive, Scope, Send, answer
-from tests.core.test_github_client import APP, keys
 from tests.front.chat import cards, newest, thread, writes
+from tests.github_app import APP, keys
 from tests.world import WEBHOOK_SECRET, World
 
 CHAIN = """

@@ -10,10 +10,11 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.core.test_github_client import APP, CODE, keys
+from tests.core.test_github_client import CODE
 from tests.front import test_people, test_previews, test_protection
 from tests.front.chat import ask, cards, thread
 from tests.front.test_reconciler import asked, down, to_send_again
+from tests.github_app import APP, keys
 from tests.world import World
 
 STATUSES = "/repos/acme/web/deployments/[0-9]+/statuses"
