@@ -10,14 +10,25 @@ from bot.deploys import policy, states
 from bot.deploys.clock import Clock
 from bot.deploys.config import App, Config, Schedule
 from bot.deploys.errors import NothingLive, UnknownDeploy, UnknownRef
-from bot.deploys.model import Comparison, Deploy, Freezing, Lock, Person, RepositoryConfig, Step, Subscription, Vote
+from bot.deploys.model import (
+    Comparison,
+    Deploy,
+    Freezing,
+    Listed,
+    Lock,
+    Person,
+    RepositoryConfig,
+    Step,
+    Subscription,
+    Vote,
+)
 from bot.deploys.nearest import nearest
 from bot.deploys.ports import GitHub
 from bot.deploys.stats import Figures, figures
 from bot.service.configured import Configured
 from bot.service.facts import all_freezes
 from bot.service.people import People
-from bot.store import gates, previews, records, repository_configs, subscriptions
+from bot.store import gates, listings, previews, records, repository_configs, subscriptions
 from bot.store.engine import Store
 
 PAGE = 10  # deploys on one page of history
@@ -34,9 +45,9 @@ class Place:
     app: str
     repository: str
     environment: str
-    live: Deploy | None
-    under_way: Sequence[Deploy]
-    recent: Sequence[Deploy] = ()
+    live: Listed | None
+    under_way: Sequence[Listed]
+    recent: Sequence[Listed] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +57,7 @@ class Page:
     app: str
     environment: str | None
     ref: str | None
-    deploys: Sequence[Deploy]
+    deploys: Sequence[Listed]
     older: int | None
     votes: Mapping[int, Sequence[Vote]] = field(default_factory=dict)
 
@@ -148,7 +159,7 @@ class Reader:
         self.config.check_room(name, room)
         only = self.config.environment(name, environment)[0] if environment else None
         with self._store.read() as connection:
-            found = records.history(connection, name, environment=only, ref=ref or None, before=before, limit=PAGE + 1)
+            found = listings.history(connection, name, environment=only, ref=ref or None, before=before, limit=PAGE + 1)
             votes = gates.votes_on(connection, [deploy.number for deploy in found[:PAGE]])
         older = found[PAGE - 1].number if len(found) > PAGE else None
         return Page(name, only, ref or None, found[:PAGE], older, votes)
@@ -166,7 +177,7 @@ class Reader:
         found = []
         for name, app in apps.items():
             with self._store.read() as connection:
-                past = records.history(connection, name, limit=COUNTED)
+                past = listings.history(connection, name, limit=COUNTED)
             recent = [deploy for deploy in past if deploy.asked_at >= since]
             places = [*app.environments, *sorted({item.environment for item in recent} - set(app.environments))]
             found += [
@@ -226,11 +237,12 @@ class Reader:
             votes = people.votes_of(connection, [deploy.number for deploy in held])
             ours = [deploy for deploy in [*held, *started] if deploy.ours]
             keys = people.keys_in(connection, {deploy.user_id for deploy in ours if deploy.user_id})
-        own = {
-            deploy.number
-            for deploy in ours  # of whom a rule asked for only the login may be known
-            if (keys.get(deploy.user_id) or Person("", login=deploy.login).key) == person.key
-        }
+            own = {
+                deploy.number
+                for deploy in ours  # of whom a rule asked for only the login may be known
+                if (keys.get(deploy.user_id) or Person("", login=deploy.login).key) == person.key
+            }
+            mine = records.deploys_by_number(connection, own)
         return Overview(
             places=places,
             to_approve=[
@@ -238,7 +250,7 @@ class Reader:
                 for deploy in held
                 if self._waits_for(person, deploy, votes[deploy.number], people, own=deploy.number in own)
             ],
-            mine=sorted((item for item in [*held, *started] if item.number in own), key=lambda item: item.number),
+            mine=mine,
             locks=[lock for lock in self.locks() if lock.app is None or lock.app in apps],
             freezes=[freeze for freeze in self.freezes() if freeze.app is None or freeze.app in apps],
         )
@@ -279,17 +291,15 @@ class Reader:
         wanted = [(name, place) for name, app in apps.items() for place in ([only] if only else app.environments)]
         since = self._clock.now() - UNDER_WAY
         with self._store.read() as connection:
-            running = records.under_way(connection, wanted, since=since)
-            past = records.newest_in(connection, wanted, limit=recent) if recent else {}
-            alive = records.live_in(connection, wanted) if live else {}
+            found = listings.standings(connection, wanted, since=since, live=live, recent=recent)
         return [
             Place(
                 app=name,
                 repository=apps[name].repository,
                 environment=environment,
-                live=alive.get((name, environment)),
-                under_way=running[name, environment],
-                recent=[deploy for deploy in past.get((name, environment), ()) if deploy.finished_at is not None],
+                live=found[name, environment].live,
+                under_way=found[name, environment].under_way,
+                recent=found[name, environment].recent,
             )
             for name, environment in wanted
         ]

@@ -8,7 +8,7 @@ from datetime import timedelta
 from statistics import median
 
 from bot.deploys import states
-from bot.deploys.model import ROLLBACK, Deploy
+from bot.deploys.model import ROLLBACK, Listed
 
 FAILED = frozenset({states.FAILURE, states.ERROR, states.LOST})
 
@@ -30,7 +30,7 @@ class Figures:
     took: timedelta | None
 
 
-def figures(app: str, environment: str, deploys: Iterable[Deploy]) -> Figures:
+def figures(app: str, environment: str, deploys: Iterable[Listed]) -> Figures:
     """The figures of some deploys to one environment. What was merely told of (another task, some hosts) counts too;
     what is not over yet counts as a deploy alone."""
     found = list(deploys)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -142,13 +143,18 @@ def add_vote(connection: sa.Connection, vote: Vote) -> bool:
     return connection.execute(statement).one_or_none() is not None
 
 
+_VOTES_ON = (
+    sa.select(*(votes.c[field.name] for field in dataclasses.fields(Vote)))
+    .where(votes.c.deploy.in_(sa.bindparam("numbers", expanding=True)))
+    .order_by(votes.c.id)
+)
+
+
 def votes_on(connection: sa.Connection, numbers: Sequence[int]) -> dict[int, list[Vote]]:
     """What was said about deploys, in the order in which it was."""
     found: dict[int, list[Vote]] = {number: [] for number in numbers}
-    names = [column for column in votes.c if column.name != "id"]
-    query = sa.select(*names).where(votes.c.deploy.in_(numbers)).order_by(votes.c.id)
-    for row in connection.execute(query) if numbers else ():
-        found[row.deploy].append(Vote(**row._mapping))
+    for row in connection.execute(_VOTES_ON, {"numbers": numbers}) if numbers else ():
+        found[row.deploy].append(Vote(*row))
     return found
 
 

@@ -2,62 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bot.deploys import states
 from bot.deploys.model import BY_BRANCH, ELSEWHERE, Change, Deploy, Problem, Step
-from bot.store.schema import REF_START, Moment, cards, deploys, facts, ref_start, timeline
+from bot.store.schema import REF_START, cards, deploys, facts, ref_start, timeline
 
 COLUMNS = [column for column in deploys.c if column.name != "source"]
-# What a listing shows. The rest is JSON and long texts, which take most of the time of reading a deploy.
-_LONG = frozenset("problem change findings description log_url reason subject message_id thread_id".split())
-LISTED = [column for column in COLUMNS if column.name not in _LONG]
-_NAMES = tuple(column.name for column in LISTED)
-
-Place = tuple[str, str]  # an app and its environment
-
 # Spelt out rather than bound, so that a database sees that a partial index has what is asked for.
 _SUCCESS = deploys.c.state == sa.literal_column(f"'{states.SUCCESS}'")
 _LIVE = (_SUCCESS, deploys.c.inactive_at.is_(None))
 _WHOLE = (deploys.c.task == sa.literal_column("'deploy'"), deploys.c.hosts == sa.literal_column("''"))
 _LAST = (deploys.c.finished_at.desc(), deploys.c.number.desc())
-
-
-def _first_of_each(where: str, order: str) -> Mapping[str, sa.TextualSelect]:
-    """By dialect, what asks for the first `limit` in each of `places`, which go over as one JSON text.
-
-    One statement for all, since a question for each costs a trip each; and one that stays the same however many there
-    are, since putting it together costs SQLAlchemy as much as asking.
-    """
-    wanted = f"""
-        FROM deploys AS each WHERE each.app = place.value->>0 AND each.environment = place.value->>1 AND {where}
-        ORDER BY {order} LIMIT :limit
-    """
-    texts = {
-        "sqlite": f"json_each(:places) AS place JOIN deploys ON deploys.number IN (SELECT each.number {wanted})",
-        "postgresql": "json_array_elements(CAST(:places AS json)) AS place (value)"
-        f" CROSS JOIN LATERAL (SELECT each.* {wanted}) AS deploys",
-    }
-    names = ", ".join(f'deploys."{name}"' for name in _NAMES)
-    since = sa.bindparam("since", type_=Moment)
-    statements = {dialect: sa.text(f"SELECT {names} FROM {text}") for dialect, text in texts.items()}  # noqa: S608
-    return {
-        dialect: (text.bindparams(since) if ":since" in where else text).columns(*LISTED)
-        for dialect, text in statements.items()
-    }
-
-
-_NEWEST_OF_EACH = _first_of_each("true", "each.number DESC")
-_LIVE_OF_EACH = _first_of_each(
-    f"each.state = '{states.SUCCESS}' AND each.inactive_at IS NULL", "each.finished_at DESC, each.number DESC"
-)
-_OPEN_OF_EACH = _first_of_each("each.finished_at IS NULL AND each.asked_at > :since", "each.asked_at")
 
 
 def add_deploy(connection: sa.Connection, source: str, values: dict[str, Any]) -> Deploy | None:
@@ -99,6 +60,12 @@ def deploy(connection: sa.Connection, number: int, *, lock: bool = False) -> Dep
     return _one(connection, _BY_NUMBER, lock=lock, number=number)
 
 
+def deploys_by_number(connection: sa.Connection, numbers: Collection[int]) -> list[Deploy]:
+    """The deploys of those numbers, by number."""
+    query = sa.select(*COLUMNS).where(deploys.c.number.in_(numbers)).order_by(deploys.c.number)
+    return [deploy_of(row) for row in connection.execute(query)] if numbers else []
+
+
 def deploy_by_source(connection: sa.Connection, source: str, *, lock: bool = False) -> Deploy | None:
     """The deploy that was made of that source. `lock` as in `deploy`."""
     return _one(connection, _BY_SOURCE, lock=lock, source=source)
@@ -124,51 +91,6 @@ def update_deploy(connection: sa.Connection, number: int, **values: Any) -> None
     connection.execute(sa.update(deploys).where(deploys.c.number == number).values(**values))
 
 
-def history(
-    connection: sa.Connection,
-    app: str,
-    *,
-    environment: str | None = None,
-    ref: str | None = None,
-    before: int | None = None,
-    limit: int,
-) -> list[Deploy]:
-    """Deploys of an app, newest first; `ref` is a ref's name or the start of a SHA; `before` a number."""
-    number = deploys.c.number
-    of_app = sa.select(number).where(deploys.c.app == app)
-    if environment is not None:
-        of_app = of_app.where(deploys.c.environment == environment)
-    if before is not None:
-        of_app = of_app.where(number < before)
-    # The numbers first, of which an index alone knows enough, and each way of naming by an index of its own: asked in
-    # one, a database goes back through everything until it has found a page of what may be rare.
-    found: sa.Select[tuple[int]] | sa.CompoundSelect[int] = _newest(of_app, limit)
-    if ref is not None:
-        named = of_app.where(ref_start == ref[:REF_START])
-        if len(ref) >= REF_START:  # else its beginning is all of it, and SQLite would rather not use the index for both
-            named = named.where(deploys.c.ref == ref)
-        found = sa.union_all(sa.select(_newest(named, limit).subquery().c.number), *_by_sha(of_app, ref))
-    query = sa.select(*LISTED).where(number.in_(found)).order_by(number.desc()).limit(limit)
-    return [_listed(row) for row in connection.execute(query)]
-
-
-def _by_sha(numbers: sa.Select[tuple[int]], start: str) -> list[sa.Select[tuple[int]]]:
-    """Those of a commit whose SHA starts so; none where that is not how one starts."""
-    start = start.lower()
-    if len(start) < 7 or not all(letter in "0123456789abcdef" for letter in start):
-        return []
-    return [numbers.where(deploys.c.sha >= start, deploys.c.sha < f"{start}g")]  # every SHA that goes on sorts between
-
-
-def _newest(numbers: sa.Select[tuple[int]], limit: int) -> sa.Select[tuple[int]]:
-    return numbers.order_by(deploys.c.number.desc()).limit(limit)
-
-
-def newest_in(connection: sa.Connection, places: Sequence[Place], *, limit: int) -> dict[Place, list[Deploy]]:
-    """The last deploys to each of those places, the newest first."""
-    return _by_place(places, _of_each(connection, _NEWEST_OF_EACH, places, limit=limit))
-
-
 def live(connection: sa.Connection, app: str, environment: str, *, whole: bool = False) -> Deploy | None:
     """The newest success there that GitHub has not called inactive since.
 
@@ -178,12 +100,6 @@ def live(connection: sa.Connection, app: str, environment: str, *, whole: bool =
     query = sa.select(*COLUMNS).where(_in(app, environment), *_LIVE, *only).order_by(*_LAST).limit(1)
     row = connection.execute(query).one_or_none()
     return deploy_of(row) if row is not None else None
-
-
-def live_in(connection: sa.Connection, places: Sequence[Place]) -> dict[Place, Deploy]:
-    """What is live in each of those places where anything is."""
-    found = _of_each(connection, _LIVE_OF_EACH, places, limit=1)
-    return {(deploy.app, deploy.environment): deploy for deploy in found}
 
 
 def successes(connection: sa.Connection, app: str, environment: str, *, limit: int) -> list[Deploy]:
@@ -234,33 +150,12 @@ def expired(connection: sa.Connection, repository: str, sha: str, *, cause: str)
     return [deploy_of(row) for row in connection.execute(query)]
 
 
-def under_way(connection: sa.Connection, places: Sequence[Place], *, since: datetime) -> dict[Place, list[Deploy]]:
-    """Deploys to each of those places that were asked for after `since` and are not over; by number, at most 50."""
-    return _by_place(places, reversed(_of_each(connection, _OPEN_OF_EACH, places, limit=50, since=since)))
-
-
 def open_at_github(connection: sa.Connection, *, since: datetime) -> list[int]:
     """The numbers of deploys that have a deployment and are not over; of those that others made, the ones made after
     `since`."""
     young = sa.or_(deploys.c.origin != ELSEWHERE, deploys.c.asked_at >= since)
     which = sa.and_(deploys.c.finished_at.is_(None), deploys.c.deployment_id.is_not(None), young)
     return list(connection.execute(sa.select(deploys.c.number).where(which)).scalars())
-
-
-def _of_each(
-    connection: sa.Connection, statements: Mapping[str, sa.TextualSelect], places: Sequence[Place], **values: Any
-) -> list[Deploy]:
-    """What is found in each of those places, the newest first."""
-    values["places"] = msgspec.json.encode(places).decode()
-    rows = connection.execute(statements[connection.dialect.name], values)
-    return sorted(map(_listed, rows), key=lambda deploy: deploy.number, reverse=True)
-
-
-def _by_place(places: Sequence[Place], found: Iterable[Deploy]) -> dict[Place, list[Deploy]]:
-    sorted_out: dict[Place, list[Deploy]] = {place: [] for place in places}
-    for deploy in found:
-        sorted_out[deploy.app, deploy.environment].append(deploy)
-    return sorted_out
 
 
 def _named(ref: str) -> tuple[sa.ColumnElement[bool], ...]:
@@ -433,11 +328,6 @@ def deploy_of(row: sa.Row[Any]) -> Deploy:
     values["change"] = _change(values["change"])
     values["findings"] = values["findings"] or ()
     return Deploy(**values)
-
-
-def _listed(row: sa.Row[Any]) -> Deploy:
-    """The deploy in a row of LISTED, as far as a listing shows it."""
-    return Deploy(**dict(zip(_NAMES, row, strict=True)))
 
 
 def _change_json(change: Change) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from bot.deploys import states
-from bot.store.records import Place, live, successes
+from bot.store.listings import Place
+from bot.store.records import live, successes
 from bot.store.schema import cards, deploys, timeline, votes
 
 LOOK = 500  # deploys looked at in one go

@@ -17,7 +17,7 @@ from bot.deploys.events import Deployment, Status, StatusReported
 from bot.github.asking import READ_AGAIN, app_tokens
 from bot.metrics import Metrics
 from bot.playground.github_world import INSTALLATION_ID
-from bot.store import jobs, records
+from bot.store import jobs, listings, records
 from bot.store.engine import Store
 from bot.store.intake import Intake
 from bot.store.jobs import Job, NewJob
@@ -148,7 +148,7 @@ def test_a_final_state_stays_while_three_workers_take_in_a_deployment_of_somebod
     second.join(10)
     third.join(10)
     with world.store.read() as connection:
-        [deploy] = records.history(connection, "web", limit=5)
+        [deploy] = listings.history(connection, "web", limit=5)
     assert deploy.state == "success"
 
 

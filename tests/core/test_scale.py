@@ -19,7 +19,7 @@ import sqlalchemy as sa
 
 from bot.deploys import states
 from bot.deploys.model import HUMAN, Deploy
-from bot.store import gates, jobs, paces, protections, records, rooms, sends
+from bot.store import gates, jobs, listings, paces, protections, records, rooms, sends
 from bot.store.engine import Store
 from bot.store.schema import metadata
 from tests.bench.filling import PULL_REQUESTS as TIMERS
@@ -50,24 +50,23 @@ JOB = jobs.Job(1, "github.push", "{}", 1, START)
 Asked = Callable[[sa.Connection], object]
 
 HOT: dict[str, Asked] = {
-    "a page of history": lambda c: records.history(c, "web", limit=11),
-    "the next page": lambda c: records.history(c, "web", before=300, limit=11),
-    "of an environment": lambda c: records.history(c, "web", environment="production", limit=11),
-    "of an environment that nothing goes to": lambda c: records.history(c, "web", environment="nowhere", limit=11),
-    "of a branch": lambda c: records.history(c, "web", ref=ref_of(205), limit=11),
-    "of the branch that most are of": lambda c: records.history(c, "web", ref="main", limit=11),
-    "of a branch that never was": lambda c: records.history(c, "web", ref="nothing", limit=11),
-    "of a branch in an environment": lambda c: records.history(c, "web", environment="qa", ref="main", limit=11),
-    "of a branch where it never went": lambda c: records.history(c, "web", environment="pr-2", ref="main", limit=11),
-    "of a commit": lambda c: records.history(c, "web", ref=SHA[:7], limit=11),
-    "of a commit in an environment": lambda c: records.history(c, "web", environment="qa", ref=SHA, limit=11),
+    "a page of history": lambda c: listings.history(c, "web", limit=11),
+    "the next page": lambda c: listings.history(c, "web", before=300, limit=11),
+    "of an environment": lambda c: listings.history(c, "web", environment="production", limit=11),
+    "of an environment that nothing goes to": lambda c: listings.history(c, "web", environment="nowhere", limit=11),
+    "of a branch": lambda c: listings.history(c, "web", ref=ref_of(205), limit=11),
+    "of the branch that most are of": lambda c: listings.history(c, "web", ref="main", limit=11),
+    "of a branch that never was": lambda c: listings.history(c, "web", ref="nothing", limit=11),
+    "of a branch in an environment": lambda c: listings.history(c, "web", environment="qa", ref="main", limit=11),
+    "of a branch where it never went": lambda c: listings.history(c, "web", environment="pr-2", ref="main", limit=11),
+    "of a commit": lambda c: listings.history(c, "web", ref=SHA[:7], limit=11),
+    "of a commit in an environment": lambda c: listings.history(c, "web", environment="qa", ref=SHA, limit=11),
     "what is live": lambda c: records.live(c, "web", "production"),
     "what is live of all of it": lambda c: records.live(c, "web", "production", whole=True),
     "nothing is live": lambda c: records.live(c, "web", "nowhere"),
     "what succeeded": lambda c: records.successes(c, "web", "production", limit=2),
-    "the last of many places": lambda c: records.newest_in(c, PLACES, limit=3),
-    "what is live in many places": lambda c: records.live_in(c, PLACES),
-    "what is under way in many places": lambda c: records.under_way(c, PLACES, since=START - timedelta(hours=1)),
+    "how many places stand": lambda c: listings.standings(c, PLACES, since=START - timedelta(hours=1), recent=3),
+    "by numbers": lambda c: records.deploys_by_number(c, [300, 301]),
     "by number": lambda c: records.deploy(c, 300),
     "by source": lambda c: records.deploy_by_source(c, "slack:300"),
     "by our id": lambda c: records.deploy_by_id(c, "00000000-0000-0000-0000-000000000300"),

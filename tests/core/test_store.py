@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,10 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from msgspec.structs import replace
 
-from bot.deploys.model import Change, Deploy, Problem
-from bot.store import jobs, migrations, records
+from bot.deploys.model import Change, Deploy, Listed, Problem
+from bot.store import jobs, listings, migrations, records
 from bot.store.engine import Store, StoreError, only_process
 from bot.store.migrations import HEAD, current, migrate
 from bot.store.schema import deploys, metadata, sends, timeline
@@ -381,7 +381,7 @@ def test_history_by_ref_environment_and_page(store: Store) -> None:
         make(connection, "api", app="api")
 
         def found(**options: Any) -> list[int]:
-            return [deploy.number for deploy in records.history(connection, "web", **{"limit": 10, **options})]
+            return [deploy.number for deploy in listings.history(connection, "web", **{"limit": 10, **options})]
 
         assert found() == [6, 5, 4, 3, 2, 1]
         assert found(limit=2) == [6, 5]
@@ -402,8 +402,45 @@ def test_under_way_is_what_was_asked_for_lately_and_is_not_over(store: Store) ->
         make(connection, "3", finished_at=START)
         make(connection, "4")
         since = START - timedelta(days=1)
-        found = records.under_way(connection, [("web", "production")], since=since)["web", "production"]
-        assert [deploy.number for deploy in found] == [2, 4]
+        found = listings.standings(connection, [("web", "production")], since=since)["web", "production"]
+        assert [deploy.number for deploy in found.under_way] == [2, 4]
+
+
+def test_how_things_stand_in_many_places(store: Store) -> None:
+    live, dead = {"state": "success"}, {"state": "failure"}
+    with store.write() as connection:
+        make(connection, "1", **live, finished_at=START)
+        make(connection, "2", **live, finished_at=START + timedelta(hours=2))  # the newest to end, though not by number
+        make(connection, "3", **live, finished_at=START + timedelta(hours=1))
+        make(connection, "4", **live, finished_at=START + timedelta(hours=3), inactive_at=START + timedelta(hours=4))
+        make(connection, "5", **dead, finished_at=START + timedelta(hours=5))
+        make(connection, "6")
+        make(connection, "7", environment="staging", **dead, finished_at=START)
+        places = [("web", "staging"), ("web", "production"), ("web", "nowhere")]
+        since = START - timedelta(days=1)
+        found = listings.standings(connection, places, since=since, recent=3)
+
+        def numbers(of: Iterable[Listed]) -> list[int]:
+            return [deploy.number for deploy in of]
+
+        assert list(found) == places
+        production = found["web", "production"]
+        assert production.live is not None and production.live.number == 2
+        assert (numbers(production.under_way), numbers(production.recent)) == ([6], [5, 4])
+        assert found["web", "staging"].live is None and numbers(found["web", "staging"].recent) == [7]
+        assert found["web", "nowhere"] == listings.Standing(None, [], [])
+
+        bare = listings.standings(connection, places, since=since, live=False)["web", "production"]
+        assert (bare.live, numbers(bare.under_way), bare.recent) == (None, [6], [])
+
+
+def test_what_is_under_way_in_one_place_has_an_end(store: Store) -> None:
+    with store.write() as connection:
+        for number in range(listings.UNDER_WAY + 5):
+            make(connection, str(number), asked_at=START + timedelta(minutes=number))
+        found = listings.standings(connection, [("web", "production")], since=START - timedelta(days=1))
+        started = found["web", "production"].under_way
+        assert [deploy.number for deploy in started] == list(range(1, listings.UNDER_WAY + 1))
 
 
 def test_facts_start_with_what_is_asked_for(store: Store) -> None:

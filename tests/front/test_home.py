@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from msgspec import structs
+
 from bot.deploys.model import Deploy, Freezing, Lock
 from bot.playground.slack_blocks import check_view
 from bot.reader import Overview, Place
@@ -137,6 +139,20 @@ def test_what_a_person_finds_there(make_world: Callable[..., World]) -> None:
     assert calls(world, "users.conversations") == 3
 
 
+def test_what_is_under_way_is_shown_with_its_reason(make_world: Callable[..., World]) -> None:
+    world = make_world(config=CONFIG)
+    world.say("U0BEN", "/deploy web to staging because audit")
+    world.deliver()
+    world.report("in_progress")
+    assert part(home(world, "U0BEN"), "Yours", "Live") == [
+        f":large_blue_circle: *web* to *staging* · `main` at {world.github.head('acme/web', 'main')[:7]} · #1 for @ben",
+        "In progress · asked 2026-03-02 09:00 UTC",
+        "“audit”",
+        "[Cancel]",
+    ]
+    assert "[Cancel]" not in home(world, "U0ANA")
+
+
 def test_what_its_buttons_do(make_world: Callable[..., World]) -> None:
     world = furnished(make_world)
     home(world, "U0BEN")
@@ -235,7 +251,7 @@ def test_however_much_there_is_slack_takes_it() -> None:
         user_id="U0ANA",
         user_name="ana",
     )
-    deploys = [replace(deploy, number=number) for number in range(1, 31)]
+    deploys = [structs.replace(deploy, number=number) for number in range(1, 31)]
     lock = Lock(1, long, long, "U0ANA", "ana", "y" * 2000, "", START)
     freeze = Freezing(1, long, long, "", "y" * 2000, "U0ANA", "ana", START, None)
     places = [

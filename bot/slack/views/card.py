@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from bot.deploys import model, policy, states
-from bot.deploys.model import Change, Deploy, Lock, Vote
+from bot.deploys.model import Change, Deploy, Listed, Lock, Vote
 from bot.deploys.policy import Ahead, Finding
 from bot.deploys.previews import Preview
 from bot.slack.views import findings as words
@@ -112,7 +112,7 @@ def sign(state: str) -> str:
     return _EMOJI.get(state, _UNKNOWN_EMOJI)
 
 
-def emoji(deploy: Deploy) -> str:
+def emoji(deploy: Listed) -> str:
     """The sign of a deploy's state; white when it was live and is no more."""
     if deploy.state == states.SUCCESS and (deploy.inactive_at is not None or deploy.cause == model.TEARDOWN):
         return ":white_circle:"
@@ -124,7 +124,7 @@ def state_words(state: str) -> str:
     return _STATE_WORDS.get(state) or f"GitHub reports {code(state)}"
 
 
-def short_words(deploy: Deploy) -> str:
+def short_words(deploy: Listed) -> str:
     """How a deploy stands, for a listing."""
     if deploy.cause == model.TEARDOWN and deploy.state == states.SUCCESS:
         return "taken down"

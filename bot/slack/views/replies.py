@@ -9,7 +9,7 @@ from typing import Any
 from bot.deploys import policy
 from bot.deploys.config import App
 from bot.deploys.errors import Locked, NotAllowed, PersonError, TryLater, UnknownApp
-from bot.deploys.model import Deploy, RepositoryConfig, Step, Subscription, Vote, short
+from bot.deploys.model import Listed, RepositoryConfig, Step, Subscription, Vote, short
 from bot.reader import Audit, Difference, Page, Place
 from bot.service.asking import Foreseen, again
 from bot.slack.grammar import BY_NAME, FORMS, Form, ParseError, nearest_form
@@ -237,7 +237,7 @@ def apps(
     return Message(f"{count(len(configured), 'app')}: {', '.join(configured)}", paragraphs(lines))
 
 
-def where(places: Sequence[Place], links: Links, previews: Sequence[Deploy] = ()) -> Message:
+def where(places: Sequence[Place], links: Links, previews: Sequence[Listed] = ()) -> Message:
     """What is live in each environment of one app, and which previews there are."""
     app = places[0].app
     lines = [f"*What is live of {app}*"]
@@ -254,7 +254,7 @@ def where(places: Sequence[Place], links: Links, previews: Sequence[Deploy] = ()
     return Message(f"{app}: {', '.join(sentences)}", paragraphs(lines))
 
 
-def status(places: Sequence[Place], links: Links, now: datetime, previews: Sequence[Deploy] = ()) -> Message:
+def status(places: Sequence[Place], links: Links, now: datetime, previews: Sequence[Listed] = ()) -> Message:
     """What is under way and how the last deploys went."""
     lines = []
     busy = 0
@@ -273,7 +273,7 @@ def status(places: Sequence[Place], links: Links, now: datetime, previews: Seque
     return Message(f"{count(busy, 'deploy')} under way", paragraphs(lines))
 
 
-def _previews(live: Sequence[Deploy]) -> list[str]:
+def _previews(live: Sequence[Listed]) -> list[str]:
     """Those that are up, in a line."""
     if not live:
         return []
@@ -333,12 +333,12 @@ def diff(difference: Difference, links: Links) -> Message:
     return Message(plain(words), blocks)
 
 
-def _live(deploy: Deploy, links: Links) -> str:
+def _live(deploy: Listed, links: Links) -> str:
     url = f" · {link(deploy.environment_url, 'Open')}" if deploy.environment_url else ""
     return f"{short_line(deploy, links)}, {_since(deploy)}{url}"
 
 
-def short_line(deploy: Deploy, links: Links, place: str = "") -> str:
+def short_line(deploy: Listed, links: Links, place: str = "") -> str:
     """Which one it is, in a few words: ref, commit, place, number, person. Nobody is mentioned in a listing."""
     sha = links.commit(deploy.repository, deploy.sha)
     ref = sha if deploy.sha.startswith(deploy.ref) else f"{code(deploy.ref, 60)} at {sha}"
@@ -360,10 +360,10 @@ def _agreed(votes: Sequence[Vote]) -> str:
     return "".join(said)
 
 
-def _since(deploy: Deploy) -> str:
+def _since(deploy: Listed) -> str:
     return f"since {clock_time(deploy.finished_at or deploy.asked_at)}"
 
 
-def _ended(deploy: Deploy, now: datetime) -> str:
+def _ended(deploy: Listed, now: datetime) -> str:
     ago = "" if deploy.finished_at is None else f" {duration(now - deploy.finished_at)} ago"
     return f"{short_words(deploy)}{ago}"
