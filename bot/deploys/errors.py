@@ -206,6 +206,14 @@ class OwnDeploy(PersonError):
 
 
 @dataclass(eq=False)
+class MaybeOwnDeploy(PersonError):
+    """Whoever has that login at GitHub asked for a deploy, and nothing says that the one who approves is not them."""
+
+    number: int
+    login: str
+
+
+@dataclass(eq=False)
 class AlreadyVoted(PersonError):
     """One person is heard once about one commit. `approves`: what they said then."""
 

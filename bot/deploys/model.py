@@ -49,6 +49,15 @@ class Person:
     def key(self) -> str:
         return f"github:{self.login.casefold()}" if self.login else f"slack:{self.id}"
 
+    def may_be(self, key: str) -> bool:
+        """Whether whoever has that key is this person, or could be.
+
+        Who is known by a login alone could be anyone in Slack whose login is not known; an app at GitHub
+        (`dependabot[bot]`) is nobody.
+        """
+        unlinked = bool(self.login) and not self.id and not self.login.endswith("[bot]")
+        return key == self.key or (unlinked and key.startswith("slack:"))
+
 
 @dataclass(frozen=True, slots=True)
 class Lock:

@@ -290,10 +290,11 @@ def _order(facts: Facts) -> Finding:
 
 
 def counted(votes: Sequence[Vote], sha: str, asker: Person, approvals: Approvals) -> list[Vote]:
-    """The approvals that count: of this very commit, one for each person, the asker's own only where allowed."""
+    """The approvals that count: of this very commit, one for each person, and what is or could be the asker's own only
+    where that is allowed."""
     found: dict[str, Vote] = {}
     for vote in votes:
-        own = vote.person == asker.key and not approvals.self_approval
+        own = asker.may_be(vote.person) and not approvals.self_approval
         if vote.approves and vote.sha == sha and not own:
             found.setdefault(vote.person, vote)
     return list(found.values())

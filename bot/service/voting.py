@@ -5,6 +5,7 @@ from __future__ import annotations
 from bot.deploys import states
 from bot.deploys.errors import (
     AlreadyVoted,
+    MaybeOwnDeploy,
     NeedsNoApproval,
     NotEntitled,
     NotScheduled,
@@ -24,8 +25,8 @@ class Voting(Asking):
         """Counts a person's approval; the last one that is needed lets the deploy go, unless another gate waits.
 
         Whoever approves is judged now. Here and below, what was done for `source` is not done again. Raises
-        UnknownDeploy, NotWaiting, NeedsNoApproval, OwnDeploy, AlreadyVoted, and NotEntitled for who may not or could
-        not be looked up.
+        UnknownDeploy, NotWaiting, NeedsNoApproval, OwnDeploy, MaybeOwnDeploy, AlreadyVoted, and NotEntitled for who may
+        not or could not be looked up.
         """
         return self._vote(number, asker, source, approves=True, reason="")
 
@@ -52,8 +53,11 @@ class Voting(Asking):
             if deploy.state != states.HELD:
                 raise NotWaiting(number, deploy.state)
             # Both as they are linked now: who links a second account to one login is one person.
-            if voter.key == self.people.behind(connection, deploy).key and not approvals.self_approval:
+            asked_for = self.people.behind(connection, deploy)
+            if voter.key == asked_for.key and not approvals.self_approval:
                 raise OwnDeploy(number)
+            if approves and asked_for.may_be(voter.key) and not approvals.self_approval:
+                raise MaybeOwnDeploy(number, asked_for.login)
             now = self._clock.now()
             vote = Vote(
                 deploy=number,

@@ -409,6 +409,23 @@ def test_waiting_comes_to_an_end() -> None:
     assert decide(facts(fresh=False, **both(shorter, DEE))).outcome == EXPIRE
 
 
+@pytest.mark.parametrize(
+    ("asker", "count"),
+    [
+        (ANA, ["U0BEN", "U0CAL"]),
+        (Person("U0DEE", "dee"), ["U0ANA", "U0BEN", "U0CAL"]),
+        (Person("", "ana", "ana-gh"), ["U0CAL"]),  # known by a login alone, and could be Ben
+        (Person("", "eve", "eve-gh"), ["U0ANA", "U0CAL"]),
+        (Person("", "dependabot[bot]", "dependabot[bot]"), ["U0ANA", "U0BEN", "U0CAL"]),
+        (Person(""), ["U0ANA", "U0BEN", "U0CAL"]),  # the clock's
+    ],
+    ids=lambda value: value.login or value.id or "nobody" if isinstance(value, Person) else "",
+)
+def test_whose_approval_could_be_ones_own(asker: Person, count: list[str]) -> None:
+    votes = [vote("U0ANA", person=ANA.key), vote("U0BEN"), vote("U0CAL", person="github:cal-gh")]
+    assert [given.user_id for given in policy.counted(votes, SHA, asker, Approvals(required=2))] == count
+
+
 def test_who_is_asked_to_approve() -> None:
     """The one who asks is not, unless their own voice counts or nobody else is named."""
     some = Approvals(approvers=("U0ANA", "S0REL"))

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from bot.playground.github import Delivery
 from bot.store.schema import deploys
 from tests.front.chat import cards, thread, writes
+from tests.front.test_people import alone
 from tests.front.test_restarts import each_job_taken_to_the_grave, one_job_at_a_time
 from tests.world import World
 
@@ -376,6 +377,7 @@ def test_a_success_by_rule_is_carried_on_by_rule(world: World) -> None:
     begin(
         world,
         """
+        users: {U0CAL: cal-gh}
         apps:
           web:
             repository: acme/web
@@ -393,6 +395,40 @@ def test_a_success_by_rule_is_carried_on_by_rule(world: World) -> None:
     assert states(world) == ["success", "superseded", "success", "held"]
     world.say("U0CAL", "/deploy approve 4")
     assert sent(world)[-1] == ("production", world.github.head("acme/web", "main"))
+
+
+def test_who_could_be_the_one_who_pushed_does_not_agree_to_it(world: World) -> None:
+    begin(
+        world,
+        """
+        users: {U0CAL: cal-gh}
+        apps:
+          web:
+            repository: acme/web
+            rooms: [C0OPS]
+            environments:
+              production:
+                required_contexts: []
+                auto_deploy: [{on: push, branch: main}]
+                approvals: {approvers: [U0CAL, U0ANA]}
+        """,
+    )
+    push(world, "One", author="ben-gh")
+    assert alone(world, "/deploy approve 1", "U0ANA") == (
+        ":no_entry: #1 is for `ben-gh` at GitHub. I don't know your GitHub login, so that could be you. "
+        "`/deploy login` links you, or whoever runs me can under `users:` in my config."
+    )
+    assert states(world) == ["held"]
+    assert alone(world, "/deploy approve 1", "U0CAL") == "You approved #1."
+    assert states(world) == ["created"]
+    world.report("success")
+
+    push(world, "Two", author="ben-gh")
+    assert alone(world, "/deploy reject 2", "U0ANA") == "You rejected #2."  # no is no, whoever says so
+
+    push(world, "Three", author="dependabot[bot]")  # which is nobody in Slack
+    assert alone(world, "/deploy approve 3", "U0ANA") == "You approved #3."
+    assert states(world) == ["success", "refused", "created"]
 
 
 def test_every_step_may_be_the_last_before_a_restart(world: World) -> None:

@@ -33,6 +33,7 @@ Facts = Mapping[str, Any]
 
 _SIGNS = {PASSED: ":white_check_mark:", WAITING: ":hourglass:", REFUSED: ":no_entry:"}
 _MOST = 8  # checks named one by one
+LINK_IT = "`/deploy login` links you, or whoever runs me can under `users:` in my config."
 
 
 def checklist(findings: Sequence[Finding], refused: Callable[[Finding], str] | None = None) -> list[str]:
@@ -144,7 +145,7 @@ def ended(finding: Finding) -> str:
 def standing(why: str, facts: Facts, *, other: bool = False) -> str:
     """Why somebody is not one of those that the config names. `other`: it is said to others, of the one who asked."""
     login_of = "the GitHub login of who asked" if other else "your GitHub login"
-    link_it = "" if other else " `/deploy login` links you, or whoever runs me can under `users:` in my config."
+    link_it = "" if other else f" {LINK_IT}"
     match why:
         case "deployers":
             return f"Only {_people(facts['listed'])} may" + (", and who asked is somebody else." if other else ".")

@@ -10,7 +10,7 @@ from bot.deploys import policy, states
 from bot.deploys.errors import PersonError, TryLater, problem_of
 from bot.deploys.model import Problem, short
 from bot.deploys.policy import REFUSED, WAITING, Finding
-from bot.slack.views.findings import ended, locked, refusal, said, standing
+from bot.slack.views.findings import LINK_IT, ended, locked, refusal, said, standing
 from bot.slack.views.subscriptions import ERRORS
 from bot.slack.views.text import (
     capital,
@@ -299,6 +299,11 @@ def _own_deploy(facts: Facts) -> str:
     )
 
 
+def _maybe_own_deploy(facts: Facts) -> str:
+    number, login = facts["number"], code(facts["login"])
+    return f"#{number} is for {login} at GitHub. I don't know your GitHub login, so that could be you. {LINK_IT}"
+
+
 def _already_voted(facts: Facts) -> str:
     return f"You have {'approved' if facts['approves'] else 'rejected'} #{facts['number']} already; one voice a person."
 
@@ -437,6 +442,7 @@ _WORDS: dict[str, Callable[[Facts], str]] = {
     "NotWaiting": _not_waiting,
     "NeedsNoApproval": _needs_no_approval,
     "OwnDeploy": _own_deploy,
+    "MaybeOwnDeploy": _maybe_own_deploy,
     "AlreadyVoted": _already_voted,
     "NotEntitled": _not_entitled,
     "Locked": _lock_held,
