@@ -1,7 +1,7 @@
 """`make chaos`: many games, each by a seed that plays it again.
 
 CHAOS_RUNS: how many, 1000 unless given. CHAOS_SEED: the first seed; alone it plays just that one and tells its story.
-CHAOS_WALK: in their place one deploy is killed at each of its steps in turn.
+CHAOS_WALK: in their place one deploy is killed at each of its steps in turn, on SQLite and then on PostgreSQL.
 CHAOS_WORKERS: how many are played side by side, 2 unless given.
 """
 

@@ -13,11 +13,12 @@ BEYOND = 5000  # steps that no such deploy comes to
 
 
 def walk_all(first: int, stride: int, results: multiprocessing.Queue[Played | None]) -> None:
-    """Walks on SQLite, as a process of its own; None comes last."""
+    """Walks on SQLite and then on PostgreSQL, as a process of its own; None comes last."""
     table = Table()
     try:
-        for game in walk(table, stride, first=first):
-            results.put(game)
+        for postgres in (False, True):
+            for game in walk(table, stride, first=first, postgres=postgres):
+                results.put(game)
     finally:
         table.close()
         results.put(None)
