@@ -21,6 +21,7 @@ from bot.playground.slack import SimulatedSlack
 from bot.playground.slack_sending import Answer
 from bot.playground.slack_state import Message
 from bot.playground.stage import bot_environment, free_port, ready
+from bot.store import jobs
 from tests.chaos.clock import SharedClock
 from tests.chaos.databases import Database
 from tests.chaos.nest import Hatched, Nest, Wanted
@@ -57,7 +58,7 @@ apps:
 TIMERS = ("look", "deliveries", "head", "watch", "lock", "schedule", "decide")
 START_WITHIN = 60.0  # seconds of real time; a busy machine may take as long
 REST_WITHIN = 120.0
-SETTLED = 0.25  # seconds in which a claimed job changes nothing before its claim is taken for a dead one's
+SETTLED = 0.25  # seconds in which nothing changes before the claims of one that is dead are let run out
 
 
 class Stuck(AssertionError):
@@ -88,6 +89,7 @@ class Life:
     """One life of the bot, and where it ended ('' as long as it lives). `steps` is where the seam counts."""
 
     steps: Path
+    began: datetime
     died: str = ""
 
 
@@ -133,7 +135,7 @@ class Scene:
         if self.process is not None:
             self.process.close()
         at, where = self.next_death()
-        life = Life(self.home / f"steps-{len(self.lives)}")
+        life = Life(self.home / f"steps-{len(self.lives)}", self.clock.now())
         self.lives.append(life)
         self.process = self.nest.hatch(
             Wanted(
@@ -304,14 +306,16 @@ class Scene:
                 continue
             now = self.clock.now()
             leases = [_moment(row.lease_until) for row in work if row.state == "running"]
+            # Whoever lives claimed, or renewed, after it began; however slow it is, its time does not run out.
+            left = [lease for lease in leases if lease <= self.lives[-1].began + jobs.LEASE]
             waiting = [(row.kind, _moment(row.run_at)) for row in work if row.state == "ready"]
             busy = any(trouble.busy for trouble in self.trouble.values()) or bool(self.github.pending)
             if busy or leases or any(at <= now for _, at in waiting):
                 found = [(row.id, row.state, row.attempts) for row in work]
                 if busy or found != seen[0]:
                     seen = found, time.monotonic()
-                elif leases and time.monotonic() - seen[1] > SETTLED:  # claimed by one that is dead
-                    self.clock.forward(max(timedelta(0), min(leases) - now) + timedelta(seconds=1))
+                elif left and time.monotonic() - seen[1] > SETTLED:  # what it had sent has arrived by then
+                    self.clock.forward(max(timedelta(0), min(left) - now) + timedelta(seconds=1))
                 time.sleep(0.01)
                 continue
             wanted = [at for kind, at in waiting if kind not in TIMERS or (timers and at < horizon)]
