@@ -58,7 +58,8 @@ apps:
 TIMERS = ("look", "deliveries", "head", "watch", "lock", "schedule", "decide")
 START_WITHIN = 60.0  # seconds of real time; a busy machine may take as long
 REST_WITHIN = 120.0
-SETTLED = 0.25  # seconds in which nothing changes before the claims of one that is dead are let run out
+# Seconds in which nothing changes before claims are let run out: of one that is dead, and of one that lives.
+SETTLED, SLOW = 0.25, 3.0
 
 
 class Stuck(AssertionError):
@@ -306,16 +307,17 @@ class Scene:
                 continue
             now = self.clock.now()
             leases = [_moment(row.lease_until) for row in work if row.state == "running"]
-            # Whoever lives claimed, or renewed, after it began; however slow it is, its time does not run out.
+            # Who lives may just be slow; or it could not store that it was done, and its claim must run out, too.
             left = [lease for lease in leases if lease <= self.lives[-1].began + jobs.LEASE]
+            patience = SETTLED if left else SLOW
             waiting = [(row.kind, _moment(row.run_at)) for row in work if row.state == "ready"]
             busy = any(trouble.busy for trouble in self.trouble.values()) or bool(self.github.pending)
             if busy or leases or any(at <= now for _, at in waiting):
                 found = [(row.id, row.state, row.attempts) for row in work]
                 if busy or found != seen[0]:
                     seen = found, time.monotonic()
-                elif left and time.monotonic() - seen[1] > SETTLED:  # what it had sent has arrived by then
-                    self.clock.forward(max(timedelta(0), min(left) - now) + timedelta(seconds=1))
+                elif leases and time.monotonic() - seen[1] > patience:
+                    self.clock.forward(max(timedelta(0), min(leases) - now) + timedelta(seconds=1))
                 time.sleep(0.01)
                 continue
             wanted = [at for kind, at in waiting if kind not in TIMERS or (timers and at < horizon)]
