@@ -13,6 +13,9 @@ from fnmatch import fnmatchcase
 from bot.deploys.config import AutoDeploy, Config
 from bot.deploys.model import BY_BRANCH
 
+# GitHub's own branches, on which a merge queue tries out what it is to merge.
+# https://docs.github.com/en/repositories/configuring-branches-and-merges-in-your-repository/configuring-pull-request-merges/managing-a-merge-queue
+_QUEUE = "gh-readonly-queue/"
 _SKIPS = re.compile(r"\[(?:skip deploy|deploy skip)\]", re.IGNORECASE)
 
 
@@ -55,5 +58,7 @@ def _intents(config: Config, repository: str, *, branch: str = "", tag: str = ""
 
 def _matches(rule: AutoDeploy, branch: str, tag: str) -> bool:
     if branch:
-        return rule.branch is not None and fnmatchcase(branch, rule.branch)
+        if rule.branch is None or (branch.startswith(_QUEUE) and not rule.branch.startswith(_QUEUE)):
+            return False
+        return fnmatchcase(branch, rule.branch)
     return rule.tag is not None and fnmatchcase(tag, rule.tag)

@@ -18,6 +18,7 @@ apps:
       qa: {auto_deploy: [{on: green, branch: "release/?.*"}, {on: merge, branch: main}]}
       production: {auto_deploy: [{on: push, tag: "v[0-9]*"}]}
       by-hand: {}
+      trial: {auto_deploy: [{on: push, branch: "gh-readonly-queue/next/*"}]}
   api:
     repository: Acme/Web
     announce: [{room: C0REL}]
@@ -34,6 +35,8 @@ BRANCHES = [
     ("release/2.1", [("web", "staging", "merge"), ("web", "qa", "green")]),
     ("release/2.1/fix", [("web", "staging", "merge"), ("web", "qa", "green")]),
     ("Main", [("web", "staging", "merge")]),
+    ("gh-readonly-queue/main/pr-7-8f1c0de", []),
+    ("gh-readonly-queue/next/pr-7-8f1c0de", [("web", "trial", "push")]),
 ]
 
 
