@@ -39,8 +39,10 @@ class Again(Asking):
             sha=deploy.sha,
             cause=deploy.cause if kept else RETRY,
             of=deploy.of if kept else number,
+            pull=deploy.pull,
+            author=deploy.author,
         )
-        return self.request(wanted, asker, room=deploy.room or room, source=source)
+        return self.request(wanted, asker, room=self._from(deploy, deploy.room, room), source=source)
 
     def rollback(
         self, target: str, environment: str | None, to: str, asker: Asker, *, room: str, source: str, reason: str = ""
@@ -74,7 +76,9 @@ class Again(Asking):
         if live.number != number and deploy.state not in (states.FAILURE, states.ERROR, states.LOST):
             raise NotRetriable(number, deploy.state)
         back = self._good_before(live) if live.number == number else live
-        return self.request(_back_to(back, deploy, ""), asker, room=deploy.room or room, source=source)
+        return self.request(
+            _back_to(back, deploy, ""), asker, room=self._from(deploy, deploy.room, room), source=source
+        )
 
     def promote(self, target: str, here: str, there: str, asker: Asker, *, room: str, source: str) -> Deploy:
         """Asks for what is live in one environment to go to another: that very commit. Raises NothingLive."""
@@ -84,7 +88,7 @@ class Again(Asking):
         source_place, _ = self.config.environment(name, here)
         place, _ = self.config.environment(name, there)
         live = self._live(name, source_place)
-        wanted = Wanted(f"{name}/{live.ref}", place, sha=live.sha, cause=PROMOTION, of=live.number)
+        wanted = _carried(live, place)
         return self.request(wanted, asker, room=room, source=source)
 
     def promote_on(self, number: int, environment: str, asker: Asker, *, room: str, source: str) -> Deploy:
@@ -95,14 +99,13 @@ class Again(Asking):
         if (known := self._asked_before(source)) is not None:
             return known
         deploy = self._known(number)
-        _, app = self.config.app(deploy.app)
+        self.config.app(deploy.app)  # it may have left the config
         place, _ = self.config.environment(deploy.app, environment)
         live = self._live(deploy.app, deploy.environment)
         if live.number != number:
             raise NotLive(number, live.number)
-        wanted = Wanted(f"{deploy.app}/{deploy.ref}", place, sha=deploy.sha, cause=PROMOTION, of=number)
-        room = room if not app.rooms or room in app.rooms else deploy.room or room
-        return self.request(wanted, asker, room=room, source=source)
+        wanted = _carried(deploy, place)
+        return self.request(wanted, asker, room=self._from(deploy, room, deploy.room), source=source)
 
     def onward(self, connection: sa.Connection, deploy: Deploy) -> list[str]:
         """Where a deploy that is live may go next: what is promoted from its environment or comes after it, and
@@ -130,19 +133,17 @@ class Again(Asking):
         if app.environments[environment].promote_from != deploy.environment:
             return None
         asker = Asker(deploy.user_id, deploy.user_name, deploy.login)
-        wish = Wanted(
-            f"{deploy.app}/{deploy.ref}",
-            environment,
-            sha=deploy.sha,
-            cause=PROMOTION,
-            of=number,
-            # What a rule began it carries on; what a person began is theirs, and they must be allowed to.
-            origin=RULE if deploy.automatic else HUMAN,
-            pull=deploy.pull,
-            author=deploy.author,
-        )
+        # What a rule began it carries on; what a person began is theirs, and they must be allowed to.
+        wish = _carried(deploy, environment, origin=RULE if deploy.automatic else HUMAN)
         source = f"promotion:{number}:{environment}"
         return self._by_rule(environment, wish, asker, source=source, room=deploy.room)
+
+    def _from(self, deploy: Deploy, *rooms: str) -> str:
+        """The first of those rooms that its app may be deployed from. What a rule asks for is shown in others, too."""
+        app = self.config.apps.get(deploy.app)
+        named = [room for room in rooms if room]
+        may = [room for room in named if app is None or not app.rooms or room in app.rooms]
+        return next(iter(may or named), "")
 
     def _live(self, app: str, environment: str) -> Deploy:
         """What is live there. Raises NothingLive."""
@@ -156,10 +157,26 @@ class Again(Asking):
         """What was live before, and was good. Raises NothingBefore."""
         with self._store.read() as connection:
             past = records.successes(connection, live.app, live.environment, limit=FAR_BACK)
+        bad = {live.sha}  # however often it had gone out before
         for deploy in dropwhile(lambda deploy: deploy.number != live.number, past):
-            if deploy.sha != live.sha and not deploy.forced and deploy.undone_by is None:
+            if deploy.undone_by is not None:
+                bad.add(deploy.sha)
+            elif deploy.sha not in bad and not deploy.forced:
                 return deploy
         raise NothingBefore(live.app, live.environment, live.number)
+
+
+def _carried(deploy: Deploy, environment: str, *, origin: str = HUMAN) -> Wanted:
+    return Wanted(
+        f"{deploy.app}/{deploy.ref}",
+        environment,
+        sha=deploy.sha,
+        cause=PROMOTION,
+        of=deploy.number,
+        origin=origin,
+        pull=deploy.pull,
+        author=deploy.author,
+    )
 
 
 def _back_to(before: Deploy, bad: Deploy, reason: str) -> Wanted:

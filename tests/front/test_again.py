@@ -79,6 +79,19 @@ def test_failed_forced_and_rolled_back_ones_are_passed_over(world: World) -> Non
     assert writes(world)[-1]["ref"] == shas[0]
 
 
+def test_back_twice_from_one_that_went_out_twice(world: World) -> None:
+    good = world.github.push("acme/web", "main", "Good")
+    ship(world, "web/main to staging")
+    world.github.push("acme/web", "main", "Fine")
+    ship(world, "web/main to staging")
+    world.github.push("acme/web", "main", "Bad")
+    ship(world, "web/main to staging")
+    ship(world, "web/main to staging")
+    for _ in range(2):
+        ship(world, "rollback web in staging")
+    assert writes(world)[-1]["ref"] == good
+
+
 def test_what_failed_is_tried_again_or_taken_back(world: World) -> None:
     ship(world, "web/main to staging")
     ship(world, "web/topic to staging/fe1", "failure")

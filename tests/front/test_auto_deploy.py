@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from bot.playground.github import Delivery
 from bot.store.schema import deploys
-from tests.front.chat import cards, thread, writes
+from tests.front.chat import cards, newest, posted, thread, writes
 from tests.front.test_people import alone
 from tests.front.test_restarts import each_job_taken_to_the_grave, one_job_at_a_time
 from tests.world import World
@@ -329,6 +329,22 @@ def test_a_merge_says_who_merged_it_and_hands_on_who_wrote_it(world: World) -> N
     world.say("U0ANA", "/deploy approve 1")
     [body] = writes(world)
     assert (body["ref"], body["payload"]["deploy_user"], body["payload"]["user"]) == (merged, "cal-gh", "ben-gh")
+
+
+def test_retried_it_still_says_whose_pull_request_it_was(world: World) -> None:
+    auto(world, "production")
+    number = world.github.open_pull_request("acme/web", "topic", author="cal-gh")
+    world.github.close_pull_request("acme/web", number, merged=True, by="ben-gh")
+    world.deliver()
+    world.say("U0ANA", "/deploy approve 1")
+    world.deliver()
+    world.report("failure")
+    assert world.slack.click("U0BEN", "C0REL", posted(world.slack, "C0REL")[0].ts, "deploy_retry").ok
+    world.settle()
+    assert "can't be deployed from here. Ask in #ops" in newest(world, "C0REL")
+    world.say("U0BEN", "/deploy retry 1")
+    world.say("U0ANA", "/deploy approve 2")
+    assert [body["payload"].get("deploy_user") for body in writes(world)] == ["cal-gh", "cal-gh"]
 
 
 def test_merges_in_the_wrong_order_and_one_that_was_only_closed(world: World) -> None:
