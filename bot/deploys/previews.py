@@ -105,6 +105,7 @@ def heard(known: Preview, pull: PullRequest, label: str | None, *, sure: bool = 
     """
     new = replace(
         known,
+        repository=pull.repository,
         title=pull.title,
         author=pull.author,
         source=pull.source,

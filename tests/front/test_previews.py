@@ -566,6 +566,24 @@ def test_the_environment_gets_another_name(make_world: Make) -> None:
     assert asked(world)[2:] == [f"deploy {sha(world)} to 1-web"]
 
 
+def test_a_repository_is_renamed_while_previews_are_up(make_world: Make) -> None:
+    world = make_world(config=CONFIG)
+    number = opened(world)
+    deployed(world)
+    world.github.rename_repository("acme/web", "acme/shop")
+    world.config = CONFIG.replace("acme/web", "acme/shop")
+    world.restart()
+    world.advance(minutes=1)
+    world.github.push("acme/shop", "topic", "More")
+    world.deliver()
+    assert len(writes(world)) == 2
+    world.report("success", repository="acme/shop")
+    world.advance(minutes=1)
+    world.github.close_pull_request("acme/shop", number)
+    world.deliver()
+    assert writes(world)[-1]["task"] == "teardown"
+
+
 def test_an_app_that_has_left_the_config(make_world: Make) -> None:
     world = make_world(config=CONFIG)
     number = opened(world)
