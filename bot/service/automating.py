@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from bot.deploys import policy, rules, states
+from bot.deploys.errors import PersonError
 from bot.deploys.events import PullRequest, Pushed
 from bot.deploys.model import GREEN, MERGE, RULE, Commit, Deploy, Wanted
 from bot.deploys.rules import Intent
@@ -48,12 +49,14 @@ class Automating(Asking):
         if untold:
             with self._store.write() as connection:  # who pushed it is told in a moment
                 self._look(connection, number, branch.heard_at + PATIENCE)
+        looked_at = [move for move in moves if not untold or move.merged]
+        stand = [move for move in looked_at if self._stands(self._spelling(branch.repository), head, move)]
         for intent in wanted:
             if not untold or intent.cause == MERGE:
-                for move in _candidates(intent, head, moves, self._clock.now()):
+                for move in _candidates(intent, head, stand, self._clock.now()):
                     self._bring(intent, branch, move, head.sha)
         with self._store.write() as connection:
-            branches.forget_moves(connection, [move for move in moves if not untold or move.merged])
+            branches.forget_moves(connection, looked_at)
 
     def _heard_push(self, pushed: Pushed) -> None:
         if pushed.tag:
@@ -79,19 +82,37 @@ class Automating(Asking):
                 self._look(connection, number)
 
     def _heard_tag(self, pushed: Pushed) -> None:
-        if not pushed.sha or rules.skips(pushed.message):
+        wanted = rules.of_tag(self.config, pushed.repository, pushed.tag)
+        if not pushed.sha or not wanted or rules.skips(pushed.message) or self._tag_has_moved(pushed):
             return
-        for intent in rules.of_tag(self.config, pushed.repository, pushed.tag):
+        for intent in wanted:
+            place = (intent.app, intent.environment)
+            with self._store.read() as connection:
+                before = next(iter(records.by_rule(connection, *place, ref=pushed.tag, limit=1)), None)
+                live = records.live(connection, *place, whole=True)
+                running = gates.running(connection, *place)
+            if before is not None and before.sha == pushed.sha:
+                continue  # it is told once more
+            if live is not None and live.sha == pushed.sha and running is None:
+                continue  # two tags of one commit are one deploy
             wish = Wanted(
                 f"{intent.app}/{pushed.tag}", intent.environment, sha=pushed.sha, cause=intent.cause, origin=RULE
             )
-            # Which tag it was is no part of it: two tags of one commit are one deploy.
-            source = f"tag:{intent.app}:{intent.environment}:{pushed.sha}"
+            # A tag may be set back to where it was.
+            source = f"tag:{intent.app}:{intent.environment}:{pushed.tag}:{before.number if before else 0}:{pushed.sha}"
             self._by_rule(intent.environment, wish, self.people.asker_of(pushed.login), source=source)
+
+    def _tag_has_moved(self, pushed: Pushed) -> bool:
+        """Whether it is somewhere else by now, or gone, which is told by itself."""
+        try:
+            found = self._github.commit(self._spelling(pushed.repository), f"tags/{pushed.tag}")
+        except PersonError:  # asking for the deploy says what is wrong
+            return False
+        return found is None or found.sha != pushed.sha
 
     def _checks_of_expired(self, late: Sequence[Deploy]) -> None:
         """A commit whose checks took longer than anybody waits goes once they are green all the same."""
-        for deploy in late:
+        for deploy in filter(_gave_up_on_checks, late):
             with self._store.write() as connection:
                 number = branches.known(connection, deploy.repository, deploy.ref)
                 if number is not None:  # else it was a tag
@@ -102,6 +123,21 @@ class Automating(Asking):
         job = jobs.new_job(BRANCH, {"branch": number}, subject=f"branch:{number}", run_at=at)
         jobs.add(connection, job, self._clock.now())
 
+    def _stands(self, repository: str, head: Commit, move: Move) -> bool:
+        """Whether a commit is in its branch as that is now, and does not skip. A push says itself whether it does; of a
+        merge only its commit knows."""
+        if move.sha != head.sha:  # it may have been amended since, or the merge told of be one of long ago
+            compared = self._github.compare(repository, head.sha, move.sha)
+            if compared is None or compared.ahead:
+                return False
+        if not move.merged:
+            return True
+        try:
+            commit = head if move.sha == head.sha else self._github.commit(repository, move.sha)
+        except PersonError:  # asking for the deploy says what is wrong
+            return True
+        return commit is None or not rules.skips(commit.message)
+
     def _bring(self, intent: Intent, branch: Branch, move: Move, head: str) -> None:
         """Sees to it that an environment comes to a commit of the branch, unless that was asked for before."""
         place = (intent.app, intent.environment)
@@ -109,6 +145,7 @@ class Automating(Asking):
             past = records.by_rule(connection, *place, ref=branch.name, limit=FAR_BACK)
             live = records.live(connection, *place, whole=True)
             running = gates.running(connection, *place)
+            in_line = gates.held(connection, places=[place], in_line=True)
             if move.sha != head:
                 asked = next((deploy for deploy in past if deploy.sha == move.sha), None)
             else:  # a branch may come back to where it was
@@ -118,7 +155,14 @@ class Automating(Asking):
             return
         rank = None
         if move.sha != head:
+            # What people asked for has no place among those of the branch, and may have brought it there all the same.
+            others = {
+                deploy.number: deploy for deploy in (live, running, *in_line) if deploy is not None and deploy.whole
+            }
+            for deploy in past:
+                others.pop(deploy.number, None)
             try:
+                self._not_in([deploy for deploy in others.values() if deploy.sha != move.sha], move.sha)
                 rank = self._rank([deploy for deploy in past if deploy.sha != move.sha], move.sha)
             except _Older:
                 return
@@ -143,11 +187,18 @@ class Automating(Asking):
 
     def _turned_green(self, asked: Deploy) -> bool:
         """Whether a deploy that was given up since its checks took too long could go now."""
-        if asked.state != states.EXPIRED or asked.cause != GREEN:
+        if not _gave_up_on_checks(asked):
             return False
         environment = self._environment(asked)
         reported = self._github.checks(asked.repository, asked.sha)
         return policy.is_green(environment, reported, some=True)
+
+    def _not_in(self, there: Sequence[Deploy], sha: str) -> None:
+        """Raises _Older when a commit is in what is live, or on its way."""
+        for deploy in there:
+            compared = self._github.compare(deploy.repository, deploy.sha, sha)
+            if compared is not None and not compared.ahead:
+                raise _Older
 
     def _rank(self, past: Sequence[Deploy], sha: str) -> float | None:
         """Where a commit that is not the branch's head stands among the deploys of the branch, the newest of which
@@ -170,6 +221,12 @@ class _Older(Exception):
     """A commit is in something newer that goes, or has gone."""
 
 
+def _gave_up_on_checks(deploy: Deploy) -> bool:
+    """Whether it waited for as long as anybody does, and not for approvals, which nobody gave."""
+    ended = deploy.problem is not None and deploy.problem.code == "Ended"  # by a gate
+    return deploy.state == states.EXPIRED and deploy.cause == GREEN and not ended
+
+
 def _candidates(intent: Intent, head: Commit, moves: Sequence[Move], now: datetime) -> Iterator[Move]:
     """What the environment might come to, the newest first."""
     merges = {move.sha: move for move in moves if move.merged}
@@ -182,4 +239,6 @@ def _candidates(intent: Intent, head: Commit, moves: Sequence[Move], now: dateti
         pushes = {head.sha: pushes.get(head.sha) or Move(0, head.sha, False, "", None, "", now)} | pushes
     for sha, move in pushes.items():
         merge = merges.get(sha)
-        yield replace(move, pull=merge.pull, author=merge.author) if merge is not None else move
+        if merge is not None:
+            move = replace(move, login=move.login or merge.login, pull=merge.pull, author=merge.author)
+        yield move

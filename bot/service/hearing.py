@@ -65,7 +65,7 @@ class Hearing(Protecting, Reviewing, Automating, Configuring):
                 self._heard_push(event)
                 return None
             case PullRequestChanged(pull):
-                if pull.merged:
+                if pull.merged and event.action == "closed":  # it may still get a label years later
                     self._heard_merge(pull)
                 return None
             case ProtectionAsked():

@@ -14,7 +14,8 @@ from bot.store.schema import branches, moves
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A branch. `heard_sha` is where the push that was told last, at `heard_at`, had set it."""
+    """A branch. `heard_sha` is where the push that was told last had set it, `heard_at` when that was told, or a merge
+    into it."""
 
     id: int
     repository: str
@@ -61,10 +62,8 @@ def heard(connection: sa.Connection, repository: str, name: str, now: datetime, 
     """
     values = {"heard_sha": sha or "", "heard_at": now}
     new = insert(connection, branches).values(repository=repository.lower(), name=name, **values)
-    if sha is None:
-        connection.execute(new.on_conflict_do_nothing(index_elements=["repository", "name"]))
-    else:
-        connection.execute(new.on_conflict_do_update(index_elements=["repository", "name"], set_=values))
+    changed = values if sha is not None else {"heard_at": now}  # the push that merges is told in a moment
+    connection.execute(new.on_conflict_do_update(index_elements=["repository", "name"], set_=changed))
     found = known(connection, repository, name)
     assert found is not None
     return found
