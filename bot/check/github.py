@@ -112,6 +112,14 @@ def _repository(
         head = commit.sha if commit is not None else head
         if commit is None:
             report.fail(f"{repository}: it has no {ref}: push it, or mend default_ref in the config")
+    rules = [rule for app in apps for place in app.environments.values() for rule in place.auto_deploy]
+    for branch in sorted(
+        {rule.branch for rule in rules if rule.branch and not any(mark in rule.branch for mark in "*?[")}
+    ):
+        if github.branch_head(repository, branch) is None:
+            report.warn(
+                f"{repository}: it has no branch {branch}, which auto_deploy names: push it, or mend the config"
+            )
     _files(report, github, repository, apps, default)
     github.past_deployments(repository, 1)
     try:

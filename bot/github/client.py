@@ -77,11 +77,13 @@ class GitHubClient(Protection, Hooks):
             return None
         with self._asking(repository, "Contents: read") as found:
             try:
-                return _commit(told_again(found, f"branches/{quote(branch)}")["commit"])
+                raw = told_again(found, f"branches/{quote(branch)}")
             except GithubException as error:
                 if error.status == 404 and "Branch not found" in str(error.data):
                     return None
                 raise
+            # The name that a branch had before leads to it: https://github.com/google/go-github/issues/1895
+            return _commit(raw["commit"]) if raw["name"] == branch else None
 
     def read_file(self, repository: str, path: str, ref: str) -> RepositoryFile | None:
         with self._asking(repository, "Contents: read") as found:

@@ -67,6 +67,21 @@ class Pushes(Webhooks):
                     if pull.state == "open" and gone:
                         self._close(onto, pull, self.person(author))
 
+    def rename_branch(self, full_name: str, old: str, new: str, *, author: str = "ana-gh") -> None:
+        """Renames a branch, the default one too; the old name leads to the new one. Raises `KeyError`."""
+        with self.change():
+            repo, person = self.repository(full_name), self.person(author)
+            sha = repo.branches[new] = repo.branches.pop(old)
+            repo.former[old] = new
+            if repo.default_branch == old:
+                repo.default_branch = new
+            for pull in repo.pulls.values():
+                if pull.state == "open" and pull.base == old:
+                    pull.base = new
+                    self._emit_pull(repo, pull, "edited", person, {"changes": {"base": {"ref": {"from": old}}}})
+            self._emit_push(repo, f"refs/heads/{new}", None, sha, person)
+            self._emit_push(repo, f"refs/heads/{old}", sha, None, person)
+
     def reset_branch(self, full_name: str, branch: str, sha: str, *, author: str = "ana-gh") -> None:
         """Sets a branch to another commit by force (any ref). Raises `KeyError`."""
         with self.change():

@@ -34,9 +34,14 @@ def branches(call: Call) -> Answer:
 
 @get("GET", "/branches/{branch*}", "contents=read", "branches/branches#get-a-branch")
 def branch(call: Call) -> Answer:
-    if call.args[0] not in call.repo.branches:
-        raise Refused(404, "Branch not found")
-    return ok(call.github.records.branch(call.repo, call.args[0]))
+    name = call.args[0]
+    if name not in call.repo.branches:
+        new = call.repo.former.get(name)
+        if new is None:
+            raise Refused(404, "Branch not found")
+        place = f"{call.github.records.api}/repositories/{call.repo.id}/branches/{quote(new)}"
+        return Answer(301, {"message": "Moved Permanently", "url": place}, {"Location": place})
+    return ok(call.github.records.branch(call.repo, name))
 
 
 @get("GET", "/tags", "contents=read", "repos/repos#list-repository-tags")

@@ -214,6 +214,7 @@ class Repository:
     pulls: dict[int, Pull] = field(default_factory=dict)
     hooks: dict[int, Hook] = field(default_factory=dict)
     workflow_runs: dict[int, WorkflowRun] = field(default_factory=dict)
+    former: dict[str, str] = field(default_factory=dict)  # names that branches had, and what they are called now
     conflicts: set[str] = field(default_factory=set)  # branches the default branch can't be merged into
     permissions: dict[str, str] = field(default_factory=dict)  # login to role
     hidden: bool = False  # the bot's token can't see it

@@ -112,3 +112,25 @@ def test_a_tag_that_goes_back(world: World) -> None:
         world.deliver()
         world.report("success")
     assert [ref for _, ref in sent(world)] == [first, second, first]
+
+
+def test_a_branch_that_is_called_something_else(world: World) -> None:
+    """GitHub answers for the old name with the branch of the new one, of which no rule speaks."""
+    auto(world)
+    push(world)
+    world.report("success")
+    world.github.rename_branch("acme/web", "main", "trunk")
+    world.deliver()
+    push(world, branch="trunk")
+    world.github.push("acme/web", "topic", "New prices")
+    number = world.github.open_pull_request("acme/web", "topic")
+    world.github.close_pull_request("acme/web", number, merged=True)
+    world.deliver()
+    world.restart()
+    for _ in range(2):
+        world.advance(minutes=1)
+    assert len(sent(world)) == 1
+    begin(world, world.config.replace(": main", ": trunk"))
+    assert sent(world)[1:] == []
+    sha = push(world, branch="trunk")
+    assert sent(world)[1:] == [("staging", sha)]

@@ -124,6 +124,17 @@ def test_a_default_ref_that_is_not_there_and_merging_that_is_not_allowed(small: 
     assert warns(lines) == ["acme/web: auto_merge is on, and I may not push there: GitHub will refuse to merge"]
 
 
+def test_a_branch_of_a_rule_that_is_not_there(small: World, look: Look) -> None:
+    rules = [{"on": "push", "branch": branch} for branch in ("main", "stable", "release/*")]
+    config = yaml.safe_load(SMALL)
+    config["apps"]["web"]["environments"]["production"] = {"auto_deploy": [*rules, {"on": "push", "tag": "v1"}]}
+    small.github.rename_branch("acme/web", "main", "trunk")
+    assert warns(look(small, 0, yaml.safe_dump(config))) == [
+        f"acme/web: it has no branch {branch}, which auto_deploy names: push it, or mend the config"
+        for branch in ("main", "stable")
+    ]
+
+
 def test_github_does_not_answer(make_world: Callable[..., World], look: Look) -> None:
     world = make_world()
     world.github.fail("GET", "/repos/acme/web", status=503, times=2)
