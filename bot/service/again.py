@@ -10,7 +10,7 @@ from bot.deploys import states
 from bot.deploys.errors import NothingBefore, NothingLive, NotLive, NotRetriable
 from bot.deploys.model import HUMAN, PROMOTION, RETRY, ROLLBACK, RULE, TEARDOWN, Asker, Deploy, Wanted
 from bot.service.asking import Asking
-from bot.store import records
+from bot.store import gates, records
 
 FAR_BACK = 200  # successes in which one to go back to is looked for
 
@@ -122,7 +122,8 @@ class Again(Asking):
         ]
 
     def carry_on(self, number: int, environment: str) -> Deploy | None:
-        """Promotes one success to an environment, as its `promote_from` says; None when that says so no more.
+        """Promotes one success to an environment, as its `promote_from` says; None when that says so no more, and where
+        that very commit is live already.
 
         It is for whoever asked for the first, in the room where they did, else in the app's own. Raises TryLater.
         """
@@ -131,6 +132,11 @@ class Again(Asking):
         if deploy is None or app is None or environment not in app.environments:
             return None
         if app.environments[environment].promote_from != deploy.environment:
+            return None
+        with self._store.read() as connection:
+            live = records.live(connection, deploy.app, environment, whole=True)
+            running = gates.running(connection, deploy.app, environment)
+        if live is not None and live.sha == deploy.sha and running is None:
             return None
         asker = Asker(deploy.user_id, deploy.user_name, deploy.login)
         # What a rule began it carries on; what a person began is theirs, and they must be allowed to.

@@ -26,7 +26,7 @@ from bot.deploys.errors import (
     UnknownRef,
     problem_of,
 )
-from bot.deploys.model import ROLLBACK, TEARDOWN, Asker, Commit, Deploy, Problem, Wanted
+from bot.deploys.model import PROMOTION, RETRY, ROLLBACK, TEARDOWN, Asker, Commit, Deploy, Problem, Wanted, short
 from bot.deploys.nearest import nearest
 from bot.deploys.policy import CLEAR, EXPIRE, LINE, REFUSE, Decision
 from bot.service.core import CHANGE, CREATE
@@ -409,11 +409,14 @@ def _kind(deploy: Deploy) -> tuple[str, str, str, str, str]:
 
 
 def again(deploy: Deploy) -> str:
-    """What a person would type to ask for the same once more."""
+    """What a person would type to ask for the same once more; of what another deploy led to just that commit."""
+    if deploy.cause == ROLLBACK:
+        return f"rollback {deploy.app} in {deploy.environment} to {short(deploy.sha)}"
+    ref = short(deploy.sha) if deploy.cause in (RETRY, PROMOTION) else deploy.ref
     task = "" if deploy.task == "deploy" else f"{deploy.task} "
     force = "!" if deploy.forced else ""
     hosts = f"/{deploy.hosts}" if deploy.hosts else ""
-    return f"{task}{deploy.app}/{deploy.ref}{force} to {deploy.environment}{hosts}"
+    return f"{task}{deploy.app}/{ref}{force} to {deploy.environment}{hosts}"
 
 
 def _end_of(finding: policy.Finding) -> str:

@@ -49,14 +49,14 @@ class Automating(Asking):
         if untold:
             with self._store.write() as connection:  # who pushed it is told in a moment
                 self._look(connection, number, branch.heard_at + PATIENCE)
-        looked_at = [move for move in moves if not untold or move.merged]
-        stand = [move for move in looked_at if self._stands(self._spelling(branch.repository), head, move)]
+        repository = self._spelling(branch.repository)
+        stand = [move for move in moves if (move.merged or not untold) and self._stands(repository, head, move)]
         for intent in wanted:
             if not untold or intent.cause == MERGE:
                 for move in _candidates(intent, head, stand, self._clock.now()):
                     self._bring(intent, branch, move, head.sha)
         with self._store.write() as connection:
-            branches.forget_moves(connection, looked_at)
+            branches.forget_moves(connection, stand if untold else moves)
 
     def _heard_push(self, pushed: Pushed) -> None:
         if pushed.tag:

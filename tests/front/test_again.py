@@ -150,10 +150,14 @@ def test_the_gates_of_a_rollback(make_world: Callable[..., World]) -> None:
     world.github.set_status("acme/web", world.github.head("acme/web", "main"), "ci/build", "failure")
 
     world.say("U0BEN", "/deploy lock web in production")
-    assert "is locked by @ben" in ask(world, "/deploy rollback web in production")
+    refused = ask(world, "/deploy rollback web in production")
+    assert "is locked by @ben" in refused
+    sha = world.github.head("acme/web", "main")[:7]
+    assert f"say `/deploy rollback web in production to {sha}` again" in refused
+    world.github.push("acme/web", "main", "Not this one")
     world.say("U0BEN", "/deploy unlock all")
-    world.say("U0ANA", "/deploy rollback web in production")
-    assert writes(world)[-1]["ref"] == world.github.head("acme/web", "main")
+    world.say("U0ANA", f"/deploy rollback web in production to {sha}")
+    assert writes(world)[-1]["ref"].startswith(sha)
     assert "[Cancel]" in newest(world)
 
 
@@ -207,6 +211,16 @@ def test_a_success_asks_for_the_next_environment(make_world: Callable[..., World
         (sha, "canary"),
         (sha, "production"),
     ]
+
+
+def test_what_is_live_there_already_is_not_carried_on(make_world: Callable[..., World]) -> None:
+    """Staging is deployed again, each night perhaps, and nobody is asked to approve what has long been out."""
+    world = make_world(config=CHAIN)
+    for _ in range(2):
+        ship(world, "web/topic to staging")
+        world.deliver()
+        world.report("success")
+    assert [asked["environment"] for asked in writes(world)] == ["staging", "canary", "staging"]
 
 
 def test_a_rollback_is_not_carried_on(make_world: Callable[..., World]) -> None:
