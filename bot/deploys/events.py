@@ -85,7 +85,7 @@ class Pushed:
     """A `push`: a branch or a tag was moved, made or deleted; the other of the two names is ''.
 
     `sha` is where it points now, '' when it is gone; `message` is that commit's; `paths` are the files that the
-    push added, changed or removed; `login` is whose account pushed.
+    push added, changed or removed, none where GitHub does not say; `login` is whose account pushed.
     """
 
     repository: str

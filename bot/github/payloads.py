@@ -31,6 +31,7 @@ from bot.deploys.events import (
 from bot.deploys.model import Check
 
 LONGEST_NAME = 255  # characters of an environment's name; GitHub's own limit
+MOST_COMMITS = 2048  # that a push names; GitHub's own limit
 
 
 Told = TypeVar("Told")
@@ -177,6 +178,7 @@ class _PushEvent(msgspec.Struct):
     after: str
     deleted: bool
     repository: _Repository
+    forced: bool = False
     sender: _User | None = None
     head_commit: _PushedCommit | None = None
     commits: list[_PushedCommit] = []
@@ -192,7 +194,8 @@ class _PushEvent(msgspec.Struct):
             sha="" if self.deleted else _text((self.head_commit.id if self.head_commit else "") or self.after),
             login=_text(self.sender.login) if self.sender else "",
             message=_text(self.head_commit.message) if self.head_commit else "",
-            paths=frozenset(paths),
+            # Of what a push by force takes away nothing is said, and of many commits not of all.
+            paths=frozenset() if self.forced or len(self.commits) >= MOST_COMMITS else frozenset(paths),
         )
 
 

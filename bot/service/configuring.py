@@ -103,7 +103,7 @@ class Configuring(Core):
 
     def _file_pushed(self, event: Pushed) -> None:
         """A push to whichever branch that touches an app's file; which branch counts is GitHub's to say when it is
-        read. One without paths may have: GitHub names none when a branch goes back to an older commit."""
+        read. One without paths may have: GitHub does not name what a branch loses when it goes back."""
         touched = [
             name
             for name, app in self._configured.own.apps.items()

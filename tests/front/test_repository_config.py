@@ -345,6 +345,16 @@ def test_a_branch_that_goes_back(world: World) -> None:
     assert holds(world, "stg")
 
 
+def test_a_commit_that_gives_way_to_another(world: World) -> None:
+    """GitHub names the files of the new one, and not those of the one that is gone."""
+    before = world.github.head("acme/web", "main")
+    write(world, "environments: {staging: {aliases: [stg]}}")
+    other = world.github.push("acme/web", "scratch", "Something else", base=before, files={"README": b"Hello"})
+    world.github.reset_branch("acme/web", "main", other)
+    world.deliver()
+    assert "is not there" in newest(world)
+
+
 def test_no_file_is_stored_that_the_database_would_refuse(world: World) -> None:
     write(world, b'environments: {staging: {aliases: ["a\x00"]}}')
     with world.store.read() as connection:
