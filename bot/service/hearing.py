@@ -26,7 +26,7 @@ from bot.deploys.events import (
     Status,
     StatusReported,
 )
-from bot.deploys.model import ELSEWHERE, GREEN, ROLLBACK, Deploy
+from bot.deploys.model import ELSEWHERE, GREEN, PROMOTION, ROLLBACK, Deploy
 from bot.service.automating import Automating
 from bot.service.configuring import Configuring
 from bot.service.core import LOOK_AGAIN, PAST, PROMOTE
@@ -278,6 +278,9 @@ class Hearing(Protecting, Reviewing, Automating, Configuring):
             undone = records.deploy(connection, deploy.of)
             if undone is not None:
                 self._refresh(connection, undone)
+            for other in gates.held(connection, places=self.config.places(deploy.app)):
+                if (other.cause, other.of) == (PROMOTION, deploy.of):
+                    self._refresh(connection, other)  # who is to approve it should know
         app = self.config.apps.get(deploy.app)
         if app is None:
             return

@@ -13,7 +13,7 @@ import structlog
 from bot.deploys import states
 from bot.deploys.clock import Clock
 from bot.deploys.errors import TryLater
-from bot.deploys.model import TEARDOWN, Deploy, Step
+from bot.deploys.model import PROMOTION, TEARDOWN, Deploy, Step
 from bot.slack.client import SlackClient, SlackRefused
 from bot.slack.sender import CLOSED, GONE, THREADLESS, Keep, Mark, Sender, Sent
 from bot.slack.views import card as views
@@ -100,6 +100,7 @@ class Outbox:
             preview=previews.get(connection, deploy.preview) if deploy.preview is not None else None,
             open_at=self._open_at(connection, deploy),
             onward=self._onward(connection, deploy) if live is not None and live.number == deploy.number else (),
+            taken_back_by=_taken_back_by(connection, deploy) if waits else None,
         )
 
     def _open_at(self, connection: sa.Connection, deploy: Deploy) -> str:
@@ -201,6 +202,12 @@ class Outbox:
     def _remember(self, deploy: Deploy, room: str, **values: Any) -> None:
         with self._store.write() as connection:
             records.update_card(connection, deploy, room, **values)
+
+
+def _taken_back_by(connection: sa.Connection, deploy: Deploy) -> int | None:
+    """The rollback that took back what a deploy that still waits would carry on."""
+    led = records.deploy(connection, deploy.of) if deploy.cause == PROMOTION and deploy.of is not None else None
+    return led.undone_by if led is not None else None
 
 
 def _digest(message: Message) -> str:

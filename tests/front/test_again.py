@@ -232,6 +232,16 @@ def test_a_rollback_is_not_carried_on(make_world: Callable[..., World]) -> None:
     assert len(writes(world)) == asked + 1
 
 
+def test_who_is_to_approve_is_told_that_it_was_taken_back(make_world: Callable[..., World]) -> None:
+    world = make_world(config=GUARDED.replace("after: [staging]", "promote_from: staging").replace("ci/build", ""))
+    for ref in ("main", "topic"):
+        ship(world, f"web/{ref} to staging")
+    waiting = next(number for number, card in enumerate(cards(world)) if "Carries #3 on" in card)
+    assert "was rolled back" not in cards(world)[waiting]
+    ship(world, "rollback web in staging")
+    assert ":warning: #3 was rolled back by #5" in marks(world, waiting)
+
+
 def test_a_deployment_made_elsewhere_is_carried_on_in_the_apps_room(make_world: Callable[..., World]) -> None:
     world = make_world(config=CHAIN)
     world.github.create_deployment("acme/web", "topic", environment="staging", creator="ben-gh")

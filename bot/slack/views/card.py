@@ -138,7 +138,7 @@ class Sight:
     `ahead` and `votes` are those of the deploy; `lock` is the one that somebody holds on just its environment;
     `replaced_by` is the deploy that has gone live there since; `way_back`: there is something to roll back to;
     `preview` is what it belongs to, `open_at` where that is to be seen.
-    `onward`: where it may go next.
+    `onward`: where it may go next; `taken_back_by`: the rollback of what it carries on.
     """
 
     now: datetime
@@ -150,6 +150,7 @@ class Sight:
     preview: Preview | None = None
     open_at: str = ""
     onward: Sequence[str] = ()
+    taken_back_by: int | None = None
 
 
 def card(deploy: Deploy, links: Links, sight: Sight, detour: str = "") -> Message:
@@ -290,6 +291,8 @@ def _marks(deploy: Deploy, links: Links, sight: Sight, findings: Sequence[Findin
     if deploy.cause in _CAUSES:
         pull = f" · {links.pull(deploy.repository, deploy.pull)}" if deploy.pull else ""
         marks.append(_CAUSES[deploy.cause].format(of=deploy.of, ref=code(deploy.ref), pull=pull))
+    if sight.taken_back_by is not None:
+        marks.append(f":warning: #{deploy.of} was rolled back by #{sight.taken_back_by}")
     if deploy.protected:
         carries = f" and carries out #{deploy.of}" if deploy.of is not None else ""
         marks.append(f":construction: A workflow of GitHub Actions, which asks before it goes there{carries}")
