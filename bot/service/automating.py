@@ -55,8 +55,9 @@ class Automating(Asking):
             if not untold or intent.cause == MERGE:
                 for move in _candidates(intent, head, stand, self._clock.now()):
                     self._bring(intent, branch, move, head.sha)
-        with self._store.write() as connection:
-            branches.forget_moves(connection, stand if untold else moves)
+        if not untold:  # else all of them are looked at once more, and what was asked for stays so
+            with self._store.write() as connection:
+                branches.forget_moves(connection, moves)
 
     def _heard_push(self, pushed: Pushed) -> None:
         if pushed.tag:
