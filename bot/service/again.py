@@ -145,11 +145,11 @@ class Again(Asking):
         return self._by_rule(environment, wish, asker, source=source, room=deploy.room)
 
     def _from(self, deploy: Deploy, *rooms: str) -> str:
-        """The first of those rooms that its app may be deployed from. What a rule asks for is shown in others, too."""
+        """The first of those rooms that its app may be deployed from, else the first that it may be: the card that was
+        clicked is one that was announced, and the only one of what a rule asked for."""
         app = self.config.apps.get(deploy.app)
-        named = [room for room in rooms if room]
-        may = [room for room in named if app is None or not app.rooms or room in app.rooms]
-        return next(iter(may or named), "")
+        may = app.rooms if app is not None else ()
+        return next((room for room in (*rooms, *may) if room and (not may or room in may)), "")
 
     def _live(self, app: str, environment: str) -> Deploy:
         """What is live there. Raises NothingLive."""

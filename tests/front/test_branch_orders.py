@@ -114,6 +114,18 @@ def test_a_tag_that_goes_back(world: World) -> None:
     assert [ref for _, ref in sent(world)] == [first, second, first]
 
 
+def test_a_tag_that_is_told_late(world: World) -> None:
+    auto(world)
+    begin(world, world.config.replace('"v*"', "stable"))
+    for ref in ("main", "topic"):
+        world.github.tag("acme/web", "stable", ref)
+    tell(world, *reversed(held_back(world)))
+    assert sent(world) == [("staging", world.github.head("acme/web", "topic"))]
+    world.deliver()
+    world.report("success")
+    assert len(sent(world)) == 1
+
+
 def test_a_branch_that_is_called_something_else(world: World) -> None:
     """GitHub answers for the old name with the branch of the new one, of which no rule speaks."""
     auto(world)
