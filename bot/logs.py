@@ -49,7 +49,7 @@ def set_up(level: str, secrets: Iterable[str]) -> None:
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True
     # These write down requests, tokens and bodies among them, when they are asked for more.
-    for name in ("github", "urllib3", "slack_sdk", "slack_bolt", "apscheduler", "alembic", "asyncio"):
+    for name in ("github", "urllib3", "slack_sdk", "slack_bolt", "apscheduler", "asyncio"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

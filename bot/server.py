@@ -27,7 +27,7 @@ from bot.providers.needed import secret_names
 from bot.settings import Settings, variables
 from bot.store import jobs, runs
 from bot.store.engine import Store, only_process
-from bot.store.migrations import migrate
+from bot.store.migrations import migrate_apart
 from bot.web import Answer, Headers
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -217,7 +217,7 @@ def serve(settings: Settings, config: Config) -> None:
     release = only_process(settings.database_url)
     store = Store(settings.database_url)
     try:
-        migrate(store)
+        migrate_apart(store, settings.database_url)
         with store.write() as connection:
             now = SystemClock().now()
             if store.sqlite:  # there is no other process, so whatever is claimed was claimed by one that is gone

@@ -24,7 +24,7 @@ from types import TracebackType
 
 ROOT = Path(__file__).parents[2]
 # What `serve` reads before it builds anything.
-PROGRAM = ("bot.__main__", "bot.deploys.config_file", "bot.server", "alembic.command", "tests.chaos.seam")
+PROGRAM = ("bot.__main__", "bot.deploys.config_file", "bot.server", "tests.chaos.seam")
 
 
 @dataclass(frozen=True)

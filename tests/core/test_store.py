@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from bot.deploys.model import Change, Deploy, Listed, Problem
 from bot.store import jobs, listings, migrations, records
 from bot.store.engine import Store, StoreError, only_process
-from bot.store.migrations import HEAD, current, migrate
+from bot.store.migrations import HEAD, current, migrate, migrate_apart
 from bot.store.schema import deploys, metadata, sends, timeline
 from tests.world import START
 
@@ -142,6 +142,26 @@ def test_a_newer_database_is_left_alone(store: Store) -> None:
     assert current(store) == "9999"
 
 
+def test_what_changes_tables_is_not_kept_in_memory(empty: Store, database_url: str) -> None:
+    code = (
+        "import sys; from bot.store.engine import Store; from bot.store.migrations import migrate_apart;"
+        "store = Store(sys.argv[1]); migrate_apart(store, sys.argv[1]); print('alembic' in sys.modules)"
+    )
+    process = python(code, database_url)
+    assert (process.communicate(timeout=60)[0], process.returncode) == ("False\n", 0)
+    assert current(empty) == HEAD
+
+
+def test_what_is_wrong_is_the_same_from_another_process(store: Store, database_url: str) -> None:
+    with store.write() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(StoreError) as here:
+        migrate(store)
+    with pytest.raises(StoreError) as apart:
+        migrate_apart(store, database_url)
+    assert str(apart.value) == str(here.value)
+
+
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_two_processes_may_start_at_once(empty: Store, database_url: str) -> None:
     code = (
@@ -167,6 +187,8 @@ def test_a_database_that_is_not_there(tmp_path: Path) -> None:
         assert not store.ready()
         with pytest.raises(StoreError, match="can't be brought up to date"):
             migrate(store)
+        with pytest.raises(StoreError, match="can't be brought up to date"):
+            migrate_apart(store, url)
         store.close()
 
 
