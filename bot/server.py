@@ -208,7 +208,8 @@ def _stopped_early(_number: int, _frame: FrameType | None) -> None:
 
 def serve(settings: Settings, config: Config) -> None:
     """Runs until SIGTERM or SIGINT. Raises StoreError when the database can't be used."""
-    signal.signal(signal.SIGTERM, _stopped_early)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stopped_early)
     # The door's loop and the workers' threads share one interpreter; a turn of 5 ms, Python's own measure, is as
     # long as the door takes for twenty requests.
     sys.setswitchinterval(TURN)
@@ -217,6 +218,10 @@ def serve(settings: Settings, config: Config) -> None:
     release = only_process(settings.database_url)
     store = Store(settings.database_url)
     try:
+        if not store.sqlite:
+            from bot.store.awaiting import await_server  # here, since a process on SQLite need not hold its driver
+
+            await_server(store)
         migrate_apart(store, settings.database_url)
         with store.write() as connection:
             now = SystemClock().now()

