@@ -349,10 +349,10 @@ class Bot:
         if keep.timeline is None:
             return
         with self.store.read() as connection:
-            numbers = self._pruner.next(connection, now - keep.timeline)
-        if numbers:
+            over = self._pruner.next(connection, now - keep.timeline)
+        if over:
             with self.store.write() as connection:
-                retention.prune(connection, numbers)
+                retention.prune(connection, over)
 
     def _count_state(self, app: str, environment: str, state: str) -> None:
         # Others may report any state on any environment, and each pair of labels is kept for ever.

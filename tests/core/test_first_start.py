@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -148,7 +149,8 @@ def children(number: int) -> list[int]:
 
 def until(process: Popen[Any] | None, happened: Callable[[], bool]) -> None:
     """Looks again and again, while the process runs."""
-    end = time.monotonic() + PATIENCE
+    end, pause = time.monotonic() + PATIENCE, threading.Event()
     while not happened():
         assert process is None or process.poll() is None
+        pause.wait(0.01)
         assert time.monotonic() < end

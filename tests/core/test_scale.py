@@ -19,9 +19,9 @@ import sqlalchemy as sa
 
 from bot.deploys import states
 from bot.deploys.model import HUMAN, Deploy
-from bot.store import gates, jobs, listings, paces, protections, records, rooms, sends
+from bot.store import gates, jobs, listings, paces, protections, records, retention, rooms, sends
 from bot.store.engine import Store
-from bot.store.schema import metadata
+from bot.store.schema import locks, metadata
 from tests.bench.filling import PULL_REQUESTS as TIMERS
 from tests.bench.filling import fill, ref_of, sha_of
 from tests.world import START
@@ -48,6 +48,17 @@ REVIEW = {"repository": "acme/web", "run": 7, "attempt": 1, "environment": "prod
 JOB = jobs.Job(1, "github.push", "{}", 1, START)
 
 Asked = Callable[[sa.Connection], object]
+
+
+def let_go(connection: sa.Connection) -> None:
+    """A little of what ended long ago."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(retention, "LOOK", 20)
+        over = retention.Pruner().next(connection, START)
+    assert over.deploys
+    assert over.rows[locks]
+    retention.prune(connection, over)
+
 
 HOT: dict[str, Asked] = {
     "a page of history": lambda c: listings.history(c, "web", limit=11),
@@ -104,6 +115,7 @@ HOT: dict[str, Asked] = {
     "jobs by kind": lambda c: jobs.counts(c),
     "jobs whose worker went away": lambda c: jobs.release_expired(c, START),
     "jobs to be forgotten": lambda c: jobs.forget(c, START + timedelta(days=3), limit=10),
+    "what ended long ago": let_go,
     "a fact": lambda c: records.fact_at(c, "refs:acme/web"),
     "facts to be forgotten": lambda c: records.forget(c, "form:", START - timedelta(days=1)),
 }

@@ -5,15 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
+import httpx
 import pytest
 import sqlalchemy as sa
 
 from bot.deploys.config_file import ConfigError, read_config
 from bot.store import jobs, retention
 from bot.store.jobs import NewJob
-from bot.store.schema import cards, deploys, timeline, votes
+from bot.store.schema import (
+    cards,
+    deploys,
+    freezes,
+    locks,
+    protections,
+    reports,
+    review_posts,
+    reviews,
+    runs,
+    timeline,
+    votes,
+)
 from bot.store.schema import jobs as rows
 from tests.front.chat import ask
+from tests.front.test_protection import CONFIG as PROTECTED
+from tests.front.test_protection import as_an_app, run
+from tests.providers.places import carry_out
 from tests.world import World
 
 KEPT = """
@@ -64,6 +80,65 @@ def test_the_story_of_old_deploys_goes_and_the_deploys_stay(
     world.say("U0ANA", "/deploy rollback web in production to main")
     world.say("U0BEN", "/deploy approve 6")
     world.report("success")
+
+
+def count(world: World, *tables: sa.Table) -> list[int]:
+    """How many rows each table has."""
+    with world.store.read() as connection:
+        return [connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one() for table in tables]
+
+
+def test_locks_and_freezes_that_ended_go_and_those_that_hold_stay(make_world: Callable[..., World]) -> None:
+    world = make_world(config=KEPT)
+    for command in ("lock web in staging", "unlock web in staging", "freeze web in staging", "unfreeze web in staging"):
+        world.say("U0ANA", f"/deploy {command}")
+    for command in ("lock web in production because demo", "freeze web in production because holidays"):
+        world.say("U0ANA", f"/deploy {command}")
+    pass_by(world, days=59)
+    assert count(world, locks, freezes) == [2, 2]
+    pass_by(world, days=2)
+    assert count(world, locks, freezes) == [1, 1]
+    assert "demo" in ask(world, "/deploy locks")
+    world.say("U0ANA", "/deploy unlock web in production")
+    world.say("U0ANA", "/deploy unfreeze web in production")
+    pass_by(world, days=61)
+    assert count(world, locks, freezes) == [0, 0]
+
+
+def test_runs_go_once_their_output_has(make_world: Callable[..., World]) -> None:
+    provider = 'provider: {type: command, run: ["/bin/sh", "-c", "echo it broke; false"], checkout: false}'
+    config = KEPT.replace("staging: {", f"staging: {{{provider}, ").replace("{inbox", "{logs: 90d, inbox")
+    world = make_world(config=config, public_url="https://shipbot.example.com")
+    for _ in range(2):
+        world.say("U0ANA", "/deploy web/topic to staging")
+        carry_out(world)
+        pass_by(world, days=40)
+    assert count(world, runs, reports) == [2, 8]
+    assert told(world) == [2]
+    with world.store.read() as connection:
+        paths = [f"/logs/{log}.txt" for log in connection.execute(sa.select(runs.c.log).order_by(runs.c.id)).scalars()]
+    read = [httpx.get(f"{world.servers.bot_url}{path}", trust_env=False) for path in paths]
+    assert [answer.text.splitlines()[0] for answer in read] == ["it broke"] * 2, "as long as the config says"
+    pass_by(world, days=20)
+    pass_by(world)  # the output went with the last one
+    assert count(world, runs, reports) == [1, 4]
+    pass_by(world, days=90)
+    pass_by(world)
+    assert (count(world, runs, reports), told(world)) == ([0, 0], [])
+    assert httpx.get(f"{world.servers.bot_url}{paths[0]}", trust_env=False).status_code == 404
+    assert "#2" in ask(world, "/deploy history #2")
+
+
+def test_what_github_asked_goes_too(make_world: Callable[..., World], keys: tuple[str, str]) -> None:
+    world = as_an_app(make_world, keys, f"retention: {{timeline: 30d}}\n{PROTECTED}")
+    world.github.protect("acme/web", "production", reviewers=("ben-gh",))
+    run(world)
+    world.say("U0BEN", "/deploy reject 1")
+    assert count(world, protections, reviews, review_posts) == [1, 1, 1]
+    pass_by(world, days=31)
+    assert count(world, protections, reviews, review_posts) == [0, 1, 1], "GitHub waits for a review as long as that"
+    pass_by(world, days=30)
+    assert count(world, protections, reviews, review_posts) == [0, 0, 0]
 
 
 def test_what_is_live_keeps_its_story_however_old(make_world: Callable[..., World]) -> None:
