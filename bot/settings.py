@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     Field,
     ModelWrapValidatorHandler,
     SecretStr,
@@ -39,6 +40,19 @@ def _without_slash(value: str) -> str:
     return value.rstrip("/")
 
 
+def _set(data: dict[str, Any]) -> dict[str, Any]:
+    """Without what is blank: a secret of blanks would be stripped to an empty one, by which anybody can sign."""
+    return {name: value for name, value in data.items() if not isinstance(value, str) or value.strip()}
+
+
+def _lower(value: str) -> str:
+    return value.strip().lower()
+
+
+def _in_quotes(value: Any) -> bool:
+    return isinstance(value, str) and len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
+
+
 def _database_url(value: str) -> str:
     if not value.startswith(("sqlite:///", "postgresql://", "postgres://")):
         raise ValueError("must start with sqlite:/// or postgresql://")
@@ -54,18 +68,25 @@ def _database_url(value: str) -> str:
 DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
 
 
-class _Place(BaseSettings):
-    """Where the config is: known even when nothing else of the environment can be used."""
+class _Environment(BaseSettings):
+    """Variables; what is blank is not set."""
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True, str_strip_whitespace=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_blanks(cls, data: dict[str, Any]) -> dict[str, Any]:
+        return _set(data)
+
+
+class _Place(_Environment):
+    """Where the config is: known even when nothing else of the environment can be used."""
 
     shipbot_config: Path = Path("shipbot.yml")
 
 
-class _Database(BaseSettings):
+class _Database(_Environment):
     """Where the rows are: all that looking after them takes."""
-
-    model_config = _Place.model_config
 
     database_url: DatabaseUrl = "sqlite:///shipbot.db"
 
@@ -86,13 +107,17 @@ class Settings(_Place):
     host: str = "0.0.0.0"  # noqa: S104 - a service in a container is reached from outside it
     port: int = Field(3000, ge=0, le=65535)
     public_url: Annotated[str, AfterValidator(_http_url), AfterValidator(_without_slash)] | None = None
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
 
     @model_validator(mode="wrap")
     @classmethod
     def _all_at_once(cls, data: dict[str, Any], handler: ModelWrapValidatorHandler[Settings]) -> Settings:
         """The faults of single variables and of their combinations, together."""
-        faults: list[str] = []
+        data = {name: value.strip() if isinstance(value, str) else value for name, value in data.items()}
+        quoted = [name for name, value in data.items() if name in cls.model_fields and _in_quotes(value)]
+        # As in a file that `docker run --env-file` reads; a shell and systemd would take them off.
+        faults = [f"{name.upper()}: must stand without quotes around it" for name in quoted]
+        data = _set(data | {name: data[name][1:-1] for name in quoted})
         settings = None
         try:
             settings = handler(data)
@@ -115,6 +140,11 @@ class Settings(_Place):
             else:
                 if PEM_MARK not in pem:
                     faults.append("GITHUB_APP_PRIVATE_KEY: there is no private key in that file")
+                elif not _can_be_read(pem):
+                    words = (
+                        "the key can't be read: give it whole and with its line breaks (or \\n for each), or its path"
+                    )
+                    faults.append(f"GITHUB_APP_PRIVATE_KEY: {words}")
         if faults or settings is None:
             raise ValueError("\n".join(faults))
         return settings
@@ -143,7 +173,7 @@ def config_path() -> Path:
 
 def variables(names: Iterable[str]) -> dict[str, str]:
     """Of the environment, those that the config names for its providers and that are set."""
-    return {name: os.environ[name] for name in names if os.environ.get(name)}
+    return {name: os.environ[name] for name in names if os.environ.get(name, "").strip()}
 
 
 def read_settings() -> Settings:
@@ -176,3 +206,14 @@ def _pem(value: str) -> str:
     if PEM_MARK in value:
         return value.replace("\\n", "\n")  # many hosts keep variables on one line
     return Path(value).read_text(encoding="utf-8", errors="replace")
+
+
+def _can_be_read(pem: str) -> bool:
+    from cryptography.exceptions import UnsupportedAlgorithm  # here, since only a GitHub App has a key
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        load_pem_private_key(pem.strip().encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):  # TypeError: one that asks for a password
+        return False
+    return True

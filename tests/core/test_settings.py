@@ -12,9 +12,10 @@ import pytest
 import structlog
 
 from bot import logs
-from bot.settings import Settings, SettingsError, read_settings
+from bot.settings import Settings, SettingsError, config_path, database_url, read_settings, variables
+from tests import github_app
 
-PEM = "-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEA0123456789\nabcdefghijklmnop\n-----END RSA PRIVATE KEY-----\n"
+PEM = github_app.keys()[0]
 GOOD = {
     "SLACK_BOT_TOKEN": "xoxb-secret-bot",
     "SLACK_SIGNING_SECRET": "secret-signing",
@@ -54,6 +55,28 @@ def test_nothing_set_names_all_that_is_missing(monkeypatch: pytest.MonkeyPatch) 
 
 def test_empty_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(faults(monkeypatch, dict.fromkeys(GOOD, ""))) == 4
+
+
+@pytest.mark.parametrize("blank", [" ", "\n", "\t \r\n"])
+def test_blank_is_not_set_either(monkeypatch: pytest.MonkeyPatch, blank: str) -> None:
+    """Else it would be a secret of no letters, by which anybody could sign."""
+    assert len(faults(monkeypatch, dict.fromkeys([*GOOD, "SHIPBOT_CONFIG", "PORT", "HEROKU_API_KEY"], blank))) == 4
+    assert (database_url(), config_path()) == ("sqlite:///shipbot.db", Path("shipbot.yml"))
+    assert variables(["HEROKU_API_KEY"]) == {}
+
+
+def test_blanks_around_a_value_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = given(monkeypatch, {name: f" {value}\n" for name, value in (GOOD | {"LOG_LEVEL": "WARNING"}).items()})
+    assert settings.github_webhook_secret.get_secret_value() == GOOD["GITHUB_WEBHOOK_SECRET"]
+    assert (settings.database_url, settings.log_level) == (GOOD["DATABASE_URL"], "warning")
+
+
+@pytest.mark.parametrize("quote", ["'", '"'])
+def test_quotes_that_were_not_taken_off(monkeypatch: pytest.MonkeyPatch, quote: str) -> None:
+    quoted = {name: f"{quote}{value}{quote}" for name, value in (GOOD | {"PORT": "3000"}).items()}
+    assert sorted(faults(monkeypatch, quoted)) == sorted(
+        f"{name}: must stand without quotes around it" for name in quoted
+    )
 
 
 def test_all_that_is_wrong_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,7 +142,10 @@ def test_the_private_key_as_text_on_one_line_or_in_a_file(
     value = {"text": PEM, "one line": PEM.replace("\n", "\\n"), "path": str(tmp_path / "key.pem")}[form]
     settings = given(monkeypatch, APP | {"GITHUB_APP_PRIVATE_KEY": value})
     assert settings.github_app_pem.strip() == PEM.strip()
-    assert "MIIEowIBAAKCAQEA0123456789" in settings.secrets()
+    assert PEM.splitlines()[1] in settings.secrets()
+
+
+UNREADABLE = "the key can't be read: give it whole and with its line breaks (or \\n for each), or its path"
 
 
 def test_a_private_key_that_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -129,6 +155,8 @@ def test_a_private_key_that_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         (str(tmp_path), "neither a PEM nor a file to read (Is a directory)"),
         (str(tmp_path / "key.der"), "there is no private key in that file"),
         ("MIIE" * 2000, "neither a PEM nor a file to read (File name too long)"),
+        (PEM.replace("\n", "n"), UNREADABLE),
+        (PEM[:200] + PEM[-200:], UNREADABLE),
     ):
         assert faults(monkeypatch, APP | {"GITHUB_APP_PRIVATE_KEY": value}) == [f"GITHUB_APP_PRIVATE_KEY: {words}"]
     assert faults(monkeypatch, APP | {"GITHUB_APP_PRIVATE_KEY": ""}) == [
@@ -140,7 +168,7 @@ def test_the_secrets_are_complete_and_never_shown(monkeypatch: pytest.MonkeyPatc
     settings = given(monkeypatch, GOOD | {"GITHUB_APP_ID": "7", "GITHUB_APP_PRIVATE_KEY": PEM})
     hidden = set(settings.secrets())
     assert {value for name, value in GOOD.items() if name != "DATABASE_URL"} <= hidden
-    assert {"secret%2Fpass", "secret/pass", PEM.strip(), "abcdefghijklmnop"} <= hidden
+    assert {"secret%2Fpass", "secret/pass", PEM.strip(), PEM.splitlines()[2]} <= hidden
     for shown in (repr(settings), str(settings)):
         assert not [secret for secret in hidden if secret in shown.replace(settings.database_url, "")]
 
