@@ -36,6 +36,7 @@ TURN = 0.001  # seconds that a thread computes before another gets its turn
 RECEIVE = 15.0  # seconds for a request to come in; Slack gives up after 3 and GitHub after 10
 HEAD = 64 * 1024  # bytes of a request's head; Slack's and GitHub's are 2 KB
 CONNECTIONS = 512  # at once; each is a file, and a process may have 1024 where nobody raised that
+STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 GRACE = 2  # seconds for requests under way at the end; each is one insert
 
 
@@ -183,6 +184,13 @@ class _Server(uvicorn.Server):
 
     bot: Bot
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await super().startup(sockets)
+        except SystemExit:  # it has said why, and not what to do
+            log.error("not_listening", host=self.config.host, port=self.config.port, see="HOST and PORT say where")
+            raise
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self.bot.hang_up()  # else it would wait for those who follow a log
         await super().shutdown(sockets)
@@ -193,12 +201,17 @@ class _Server(uvicorn.Server):
             logging.getLogger(__name__).info("stopping on signal %s", signal.Signals(number).name)
             self.should_exit = True
 
-        before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+        before = {number: signal.signal(number, stop) for number in _stops()}
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _stops() -> list[signal.Signals]:
+    """What tells it to stop; not what it was started with `nohup` to pass over."""
+    return [number for number in STOPS if signal.getsignal(number) != signal.SIG_IGN]
 
 
 def _stopped_early(_number: int, _frame: FrameType | None) -> None:
@@ -207,8 +220,8 @@ def _stopped_early(_number: int, _frame: FrameType | None) -> None:
 
 
 def serve(settings: Settings, config: Config) -> None:
-    """Runs until SIGTERM or SIGINT. Raises StoreError when the database can't be used."""
-    for number in (signal.SIGTERM, signal.SIGINT):
+    """Runs until SIGTERM, SIGINT or SIGHUP. Raises StoreError when the database can't be used."""
+    for number in _stops():
         signal.signal(number, _stopped_early)
     # The door's loop and the workers' threads share one interpreter; a turn of 5 ms, Python's own measure, is as
     # long as the door takes for twenty requests.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -92,6 +93,25 @@ def test_nothing_that_was_acknowledged_is_lost(run: Callable[..., Running], data
     ids = {deployment["payload"]["shipbot"]["id"] for deployment in bot.github.deployments("acme/web")}
     assert len(ids) == 5
     assert len([one for one in bot.slack.messages("C0OPS") if not one.thread_ts]) == 5
+    assert bot.stop() == 0
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_hang_up_is_a_stop_and_with_nohup_is_none(run: Callable[..., Running]) -> None:
+    """Untold, Python would die of it in the midst of things."""
+    bot = run()
+    assert bot.process is not None
+    assert bot.slack.command("U0ANA", "C0OPS", "web/topic to production").ok
+    bot.process.send_signal(signal.SIGHUP)
+    assert bot.process.wait(10) == 0
+    assert bot.lines()[-1]["event"] == "stopped"
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as `nohup` does, for what is started
+    try:
+        bot.start()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    bot.process.send_signal(signal.SIGHUP)
+    bot.until(lambda: "*web* to *production*" in bot.room())
     assert bot.stop() == 0
 
 
@@ -226,7 +246,15 @@ def test_a_taken_port(run: Callable[..., Running], tmp_path: Path) -> None:
             "DATABASE_URL": f"sqlite:///{tmp_path / 'other.db'}",
         }
         assert launch(environment, tmp_path, tmp_path / "taken.log").wait(30) in (1, 3)
-    assert "address already in use" in (tmp_path / "taken.log").read_text()
+    lines = [json.loads(line) for line in (tmp_path / "taken.log").read_text().splitlines()]
+    errors = [line for line in lines if line["level"] == "error"]
+    assert "address already in use" in errors[0]["event"]
+    port = int(environment["PORT"])
+    assert (errors[1]["event"], errors[1]["port"], errors[1]["see"]) == (
+        "not_listening",
+        port,
+        "HOST and PORT say where",
+    )
 
 
 def test_all_that_is_missing_is_named_at_once(tmp_path: Path) -> None:
