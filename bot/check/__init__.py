@@ -24,7 +24,7 @@ from bot.deploys.clock import SystemClock
 from bot.deploys.config import Config
 from bot.settings import Settings
 from bot.store import dead, records, rooms
-from bot.store.engine import Store
+from bot.store.engine import Store, shown
 from bot.store.migrations import HEAD, HERE, current
 from bot.store.rooms import Closed
 
@@ -69,11 +69,11 @@ def _database(report: Report, settings: Settings) -> tuple[dict[str, datetime], 
     """Returns when GitHub pinged a webhook, by the repository or organization that it named; and the rooms that
     could not be written to."""
     url = sa.make_url(settings.database_url)
-    shown = url.render_as_string(hide_password=True)
+    named = shown(url)
     if url.get_backend_name() == "sqlite" and url.database and not Path(url.database).exists():
         directory = Path(url.database).resolve().parent
         if directory.is_dir():
-            report.ok(f"database: {shown} is not there yet; `serve` makes it")
+            report.ok(f"database: {named} is not there yet; `serve` makes it")
         else:
             report.fail(f"DATABASE_URL: there is no directory {directory}: make it, or name another place")
         return {}, []
@@ -81,16 +81,16 @@ def _database(report: Report, settings: Settings) -> tuple[dict[str, datetime], 
     try:
         version = current(store)
         if version is None:
-            report.ok(f"database: {shown} answers and is empty; `serve` makes the tables")
+            report.ok(f"database: {named} answers and is empty; `serve` makes the tables")
             return {}, []
         if version != HEAD and not list((HERE / "versions").glob(f"{version}_*.py")):
             report.fail(
-                f"database: {shown} is at version {version}, newer than this program's {HEAD}: run the Shipbot "
+                f"database: {named} is at version {version}, newer than this program's {HEAD}: run the Shipbot "
                 "that made it, or restore a backup"
             )
             return {}, []
         later = "" if version == HEAD else f"; `serve` brings it to {HEAD}"
-        report.ok(f"database: {shown} answers, at version {version}{later}")
+        report.ok(f"database: {named} answers, at version {version}{later}")
         with store.read() as connection:
             if version == HEAD:
                 _dead(report, dead.kinds(connection))
@@ -98,7 +98,7 @@ def _database(report: Report, settings: Settings) -> tuple[dict[str, datetime], 
             return {name.removeprefix("ping:").casefold(): at for name, (_, at) in pings}, rooms.closed(connection)
     except sa.exc.SQLAlchemyError as error:
         why = str(getattr(error, "orig", None) or error).strip()
-        report.fail(f"DATABASE_URL: {shown} can't be used ({why}): see that it runs, and that user and name are right")
+        report.fail(f"DATABASE_URL: {named} can't be used ({why}): see that it runs, and that user and name are right")
         return {}, []
     finally:
         store.close()

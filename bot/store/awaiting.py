@@ -8,7 +8,7 @@ import psycopg
 import structlog
 from psycopg import conninfo, pq
 
-from bot.store.engine import Store
+from bot.store.engine import Store, shown
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -34,6 +34,7 @@ def await_server(store: Store, patience: float = PATIENCE) -> None:
     pause = 0.25
     while (ping := pq.PGconn.ping(address)) in REASONS and (left := until - time.monotonic()) > 0:
         pause = min(2 * pause, LONGEST_PAUSE, left)
-        shown = url.set(drivername="postgresql").render_as_string(hide_password=True)
-        log.warning("waiting_for_database", database=shown, reason=REASONS[pq.Ping(ping)], seconds_left=round(left))
+        log.warning(
+            "waiting_for_database", database=shown(url), reason=REASONS[pq.Ping(ping)], seconds_left=round(left)
+        )
         time.sleep(pause)

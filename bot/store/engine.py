@@ -22,6 +22,14 @@ class StoreError(Exception):
     """The database can't be used; the message says why and what to do."""
 
 
+def shown(url: str | sa.URL) -> str:
+    """The address of a database without its password and its driver."""
+    parsed = sa.make_url(url)
+    if "password" in parsed.query:
+        parsed = parsed.update_query_dict({"password": "***"})
+    return parsed.set(drivername=parsed.get_backend_name()).render_as_string(hide_password=True)
+
+
 class Bell:
     """Wakes whoever waits for work. One ring wakes all; a ring with nobody waiting is kept for the next."""
 

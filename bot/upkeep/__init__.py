@@ -12,7 +12,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from bot.settings import SettingsError, database_url
-from bot.store.engine import Store, StoreError
+from bot.store.engine import Store, StoreError, shown
 from bot.store.migrations import HEAD, current
 
 REFUSED, WRONG_USE = 1, 2  # exit codes: it was not possible; nothing was tried
@@ -49,11 +49,6 @@ def run(given: argparse.Namespace) -> int:
         sys.stderr.write(f"DATABASE_URL: the database can't be used ({why})\n")
         return WRONG_USE
     return 0
-
-
-def shown(url: str) -> str:
-    """The address without its password."""
-    return sa.make_url(url).render_as_string(hide_password=True)
 
 
 def sqlite_file(url: str) -> Path | None:

@@ -7,7 +7,8 @@ import os
 import sqlite3
 from pathlib import Path
 
-from bot.upkeep import Refused, shown, sqlite_file
+from bot.store.engine import shown
+from bot.upkeep import Refused, sqlite_file
 from bot.upkeep.letters import say
 
 

@@ -9,10 +9,10 @@ import sqlalchemy as sa
 
 from bot.deploys.clock import SystemClock
 from bot.store import jobs, runs
-from bot.store.engine import Store, StoreError, only_process
+from bot.store.engine import Store, StoreError, only_process, shown
 from bot.store.migrations import migrate
 from bot.store.schema import metadata
-from bot.upkeep import Refused, open_store, shown, sqlite_file
+from bot.upkeep import Refused, open_store, sqlite_file
 from bot.upkeep.letters import say
 
 BATCH = 500  # rows in one statement
@@ -54,9 +54,9 @@ def _target(to: str) -> Store:
         ) from None
     try:
         migrate(target)
-    except StoreError as error:
+    except StoreError:
         target.close()
-        raise StoreError(f"{shown(to)}: {error}") from None
+        raise
     return target
 
 

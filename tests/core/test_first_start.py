@@ -16,7 +16,7 @@ import pytest
 import sqlalchemy as sa
 
 from bot.store.awaiting import await_server
-from bot.store.engine import Store
+from bot.store.engine import Store, shown
 from bot.store.migrations import HEAD, current
 from bot.store.schema import metadata
 from tests.core.running import PATIENCE, Running, launch
@@ -24,7 +24,7 @@ from tests.world import Servers
 
 pytestmark = pytest.mark.slow
 
-STOPPED = (signal.SIGTERM, signal.SIGINT)
+STOPPED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_a_server_that_is_there_and_refuses_is_not_waited_for(bot: Running, data
     unknown = sa.make_url(database_url).set(database="nothing").render_as_string(hide_password=False)
     assert launch(bot.environment | {"DATABASE_URL": unknown}, bot.home, bot.log).wait(30) == 2
     told = bot.log.read_text()
-    assert told.startswith("DATABASE_URL: the database can't be brought up to date: ")
+    assert told.startswith(f"DATABASE_URL: {shown(unknown)} can't be brought up to date: ")
     assert 'database "nothing" does not exist' in told
 
 
@@ -118,6 +118,16 @@ def test_it_is_not_waited_for_without_end(database_url: str, tmp_path: Path) -> 
     store = Store(not_there_yet(database_url, tmp_path)[0])
     await_server(store, patience=0.3)
     store.close()
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_what_is_no_database(bot: Running, tmp_path: Path) -> None:
+    other = tmp_path / "notes.db"
+    other.write_text("buy milk")
+    assert launch(bot.environment | {"DATABASE_URL": f"sqlite:///{other}"}, bot.home, bot.log).wait(30) == 2
+    told = bot.log.read_text()
+    assert told == f"DATABASE_URL: sqlite:///{other} can't be brought up to date: file is not a database\n"
+    assert other.read_text() == "buy milk"
 
 
 def not_there_yet(url: str, folder: Path) -> tuple[str, Callable[[], None]]:

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from bot.deploys.model import Change, Deploy, Listed, Problem
 from bot.store import jobs, listings, migrations, records
-from bot.store.engine import Store, StoreError, only_process
+from bot.store.engine import Store, StoreError, only_process, shown
 from bot.store.migrations import HEAD, current, migrate, migrate_apart
 from bot.store.schema import deploys, metadata, sends, timeline
 from tests.world import START
@@ -190,6 +190,19 @@ def test_a_database_that_is_not_there(tmp_path: Path) -> None:
         with pytest.raises(StoreError, match="can't be brought up to date"):
             migrate_apart(store, url)
         store.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("postgresql://u:hunter2@db/x", "postgresql://u:***@db/x"),
+        ("postgresql:///x?host=db&password=hunter2", "postgresql:///x?host=db&password=%2A%2A%2A"),
+        ("sqlite:///x.db", "sqlite:///x.db"),
+    ],
+)
+def test_an_address_is_shown_without_its_password(url: str, told: str) -> None:
+    assert shown(url) == told
+    assert shown(Store(url).engine.url) == told
 
 
 # SQLite

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from bot.store.engine import Store, StoreError
+from bot.store.engine import Store, StoreError, shown
 
 HERE = Path(__file__).parent
 HEAD = "0015"  # the newest file in versions/; a test holds the two together
@@ -27,7 +27,7 @@ def migrate(store: Store) -> None:
                 connection.execute(sa.text("SELECT pg_advisory_xact_lock(731108)"))
             _upgrade(connection)
     except sa.exc.SQLAlchemyError as error:
-        raise _not_up_to_date(error) from None
+        raise _not_up_to_date(store, error) from None
 
 
 def migrate_apart(store: Store, url: str) -> None:
@@ -40,7 +40,7 @@ def migrate_apart(store: Store, url: str) -> None:
         if current(store) == HEAD:
             return
     except sa.exc.SQLAlchemyError as error:
-        raise _not_up_to_date(error) from None
+        raise _not_up_to_date(store, error) from None
     ended = subprocess.run(  # noqa: S603 - this package; the address holds a password, so it is no argument
         [sys.executable, "-m", __name__],
         input=url.encode(),
@@ -61,8 +61,9 @@ def current(store: Store) -> str | None:
         return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
 
 
-def _not_up_to_date(error: sa.exc.SQLAlchemyError) -> StoreError:
-    return StoreError(f"the database can't be brought up to date: {getattr(error, 'orig', error)}")
+def _not_up_to_date(store: Store, error: sa.exc.SQLAlchemyError) -> StoreError:
+    why = " ".join(str(getattr(error, "orig", None) or error).split())
+    return StoreError(f"{shown(store.engine.url)} can't be brought up to date: {why}")
 
 
 def _upgrade(connection: sa.Connection) -> None:
