@@ -66,6 +66,9 @@ Loader.add_implicit_resolver(
 )
 
 
+MOST = 1_000_000  # entries; a few lines of aliases of aliases would come to billions
+
+
 def read_config(text: str) -> Config:
     """Config from YAML text; raises ConfigError with every fault, its path and its line."""
     try:
@@ -94,6 +97,8 @@ def composed(text: str) -> tuple[yaml.Node | None, Any]:
 def _read(text: str) -> Config:
     with not_yaml():
         node, raw = composed(text)
+    if _entries(node, {}) > MOST:
+        raise ConfigError([Fault("", f"holds more than {MOST:,} entries once its aliases are written out")])
     faults = [Fault(path, "is there twice", line) for path, line in repeated_keys(node, ())]
     try:
         config = Config.model_validate(raw if raw is not None else {})
@@ -105,6 +110,16 @@ def _read(text: str) -> Config:
     if faults:
         raise ConfigError(faults)
     return config
+
+
+def _entries(node: yaml.Node | None, known: dict[int, int]) -> int:
+    """How many there are below a node, those behind an alias counted each time. `known` are those counted before."""
+    if not isinstance(node, yaml.CollectionNode):
+        return 1
+    if id(node) not in known:
+        inner = [one for entry in node.value for one in (entry if isinstance(entry, tuple) else (entry,))]
+        known[id(node)] = 1 + sum(_entries(one, known) for one in inner)
+    return known[id(node)]
 
 
 def load_config(path: Path) -> Config:

@@ -394,3 +394,12 @@ def test_previews_are_known_by_their_pattern() -> None:
     assert not Announcement(room="C0OPS", environments=("pr-{number}.web", "staging")).covers("production")
     assert config.places("web") == [("web", "production")]
     assert config.places(None, "pr-12.web") == [("web", "pr-12.web")]
+
+
+def test_aliases_of_aliases_without_end() -> None:
+    """A dozen lines that would come to billions are refused before anything is written out."""
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
+    with pytest.raises(ConfigError) as caught:
+        read_config("\n".join(lines))
+    assert str(caught.value) == "holds more than 1,000,000 entries once its aliases are written out"
