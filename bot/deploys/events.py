@@ -21,6 +21,7 @@ class Deployment:
     creator: str
     created_at: datetime
     description: str = ""
+    by_run_on: str = ""  # the event that started the workflow's run whose job, by its `environment`, made it
 
     @property
     def our_id(self) -> str:

@@ -7,7 +7,7 @@ https://docs.github.com/en/webhooks/webhook-events-and-payloads
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
@@ -124,15 +124,33 @@ class _Status(msgspec.Struct):
         )
 
 
+class _MakingRun(msgspec.Struct):
+    event: str = ""
+
+
 class _DeploymentEvent(msgspec.Struct):
     deployment: _Deployment
     repository: _Repository
+    workflow_run: _MakingRun | None = None
+
+    def made(self) -> Deployment:
+        return _made(self.deployment, self.repository, self.workflow_run)
 
 
 class _StatusEvent(msgspec.Struct):
     deployment: _Deployment
     deployment_status: _Status
     repository: _Repository
+    workflow_run: _MakingRun | None = None
+
+    def made(self) -> Deployment:
+        return _made(self.deployment, self.repository, self.workflow_run)
+
+
+def _made(deployment: _Deployment, repository: _Repository, run: _MakingRun | None) -> Deployment:
+    """GitHub names a run where that has made the deployment for a job's `environment`, and nobody asked for it."""
+    made = deployment.event(repository.full_name)
+    return made if run is None else replace(made, by_run_on=_text(run.event) or "unknown")
 
 
 class _Ping(msgspec.Struct):
@@ -389,10 +407,10 @@ def essence(event: str, body: bytes) -> str:
 def parse_webhook(event: str, body: str | bytes) -> Event:
     """The event in a webhook's JSON body, whole or its essence. Raises Malformed."""
     match _decoded(event, body):
-        case _StatusEvent(deployment, status, repository):
-            return StatusReported(deployment.event(repository.full_name), status.event())
-        case _DeploymentEvent(deployment, repository):
-            return DeploymentCreated(deployment.event(repository.full_name))
+        case _StatusEvent() as told:
+            return StatusReported(told.made(), told.deployment_status.event())
+        case _DeploymentEvent() as told:
+            return DeploymentCreated(told.made())
         case _Ping(zen, repository, organization):
             hooked = repository.full_name if repository else organization.login if organization else ""
             return Pinged(_text(hooked), _text(zen))

@@ -24,6 +24,7 @@ from bot.playground.github_state import (
 from bot.playground.github_world import Refused
 
 CREATE_DOC = "deployments/deployments#create-a-deployment"
+MADE_BY_HAND: Json = {"workflow": None, "workflow_run": None}
 COMMIT_STATES = ("error", "failure", "pending", "success")
 CONCLUSIONS = (
     "action_required",
@@ -187,9 +188,9 @@ class Deployments(Pushes):
             return made.id
 
     def try_deployment(
-        self, repo: Repository, creator: Person, asked: Json, *, via_app: bool = False
+        self, repo: Repository, creator: Person, asked: Json, *, via_app: bool = False, made_by: Json | None = None
     ) -> Deployment | str:
-        """What `POST /deployments` does with a well-formed body.
+        """What `POST /deployments` does with a well-formed body, or a workflow's job by itself (`made_by`).
 
         Returns the deployment, or the message of a 202 when the default branch was merged instead. Raises
         `Refused` (409, 422).
@@ -227,6 +228,7 @@ class Deployments(Pushes):
             via_app=via_app,
             created_at=now,
             updated_at=now,
+            made_by=made_by or {},
         )
         repo.deployments[deployment.id] = deployment
         body = self.records.deployment(repo, deployment)
@@ -234,7 +236,7 @@ class Deployments(Pushes):
             repo,
             "deployment",
             creator,
-            {"action": "created", "deployment": body, "workflow": None, "workflow_run": None},
+            {"action": "created", "deployment": body, **MADE_BY_HAND, **deployment.made_by},
         )
         return deployment
 
@@ -307,8 +309,8 @@ class Deployments(Pushes):
                 "deployment_status": self.records.deployment_status(repo, deployment, status),
                 "deployment": self.records.deployment(repo, deployment),
                 "check_run": None,
-                "workflow": None,
-                "workflow_run": None,
+                **MADE_BY_HAND,
+                **deployment.made_by,
             }
             self.emit(repo, "deployment_status", creator, payload)
         if status.state == "success" and asked.get("auto_inactive", True):

@@ -25,6 +25,7 @@ TEAM = (  # what a team is as a reviewer
     *("id", "node_id", "url", "html_url", "name", "slug", "description", "privacy", "permission", "parent"),
     *("members_url", "repositories_url"),
 )
+LEFT_OUT = ("head_commit", "previous_attempt_url")  # of a run in the webhooks of its deployment
 DOC = "actions/workflow-runs"
 
 
@@ -53,6 +54,7 @@ class WaitingRun:
     environment: str
     sha: str
     ref: str
+    event: str
     actor: Person
     deployment: Deployment | None
     since: datetime
@@ -92,25 +94,19 @@ class Protections(Workflows):
         with self.change():
             repo, person, now = self.repository(full_name), self.person(actor), self.now()
             sha = self.sha_of(repo, ref)
+            number = self.next_id("workflow_run")
             made: Deployment | None = None
             if deployment:
                 asked = {"ref": ref, "environment": environment, "required_contexts": [], "auto_merge": False}
-                tried = self.try_deployment(repo, person, asked)
+                by = self._run(repo, number, sha, ref, event, person)
+                shown = {key: value for key, value in by["workflow_run"].items() if key not in LEFT_OUT}
+                tried = self.try_deployment(repo, person, asked, made_by=by | {"workflow_run": shown})
                 assert isinstance(tried, Deployment), "nothing is merged here"
                 made = tried
             rules = self._protected.get((repo.id, environment), Environment(False, ()))
             waits = {RULE} if rules.rule else set()
             waits |= {REVIEW} if rules.reviewers else set()
-            run = WaitingRun(
-                self.next_id("workflow_run"),
-                environment,
-                sha,
-                ref,
-                person,
-                made,
-                now,
-                waits,
-            )
+            run = WaitingRun(number, environment, sha, ref, event, person, made, now, waits)
             self.waiting[run.id] = run
             self._report_run(repo, run, "waiting" if waits else "queued")
             if RULE in waits:
@@ -231,17 +227,19 @@ class Protections(Workflows):
         self.emit(repo, "deployment_protection_rule", run.actor, payload)
 
     def _emit_review(self, repo: Repository, run: WaitingRun, action: str, sender: Person, told: Json) -> None:
-        title = repo.commits[run.sha].message.partition("\n")[0]
-        path = ".github/workflows/deploy.yml"
-        whole = self.workflow_run_body(
-            repo,
-            WorkflowRun(
-                *(run.id, run.id, path, "Deploy", title, run.sha, run.ref, "push", run.actor, run.since, run.since),
-                status="waiting",
-            ),
-        )
+        whole = self._run(repo, run.id, run.sha, run.ref, run.event, run.actor)["workflow_run"]
         payload = {"action": action, "since": stamp(run.since), "workflow_run": whole, **told}
         self.emit(repo, "deployment_review", sender, payload)
+
+    def _run(self, repo: Repository, number: int, sha: str, ref: str, event: str, actor: Person) -> Json:
+        """A run whose job wants into an environment, and its workflow, as webhooks show them."""
+        title, now = repo.commits[sha].message.partition("\n")[0], self.now()
+        path, name = ".github/workflows/deploy.yml", "Deploy"
+        run = WorkflowRun(number, number, path, name, title, sha, ref, event, actor, now, now, status="waiting")
+        return {
+            "workflow": self.workflow_body(repo, path, name),
+            "workflow_run": self.workflow_run_body(repo, run),
+        }
 
     def _job(self, repo: Repository, run: WaitingRun) -> Json:
         number, when = run.id * 10, stamp(run.since)

@@ -113,6 +113,7 @@ class Deployment:
     created_at: datetime
     updated_at: datetime
     statuses: list[DeploymentStatus] = field(default_factory=list)  # oldest first
+    made_by: Json = field(default_factory=dict)  # where a workflow's job made it: its `workflow` and `workflow_run`
 
     @property
     def state(self) -> str:

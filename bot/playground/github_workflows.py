@@ -155,9 +155,11 @@ class Workflows(Deployments):
         return run
 
     def try_deployment(
-        self, repo: Repository, creator: Person, asked: Json, *, via_app: bool = False
+        self, repo: Repository, creator: Person, asked: Json, *, via_app: bool = False, made_by: Json | None = None
     ) -> Deployment | str:
-        made = super().try_deployment(repo, creator, asked, via_app=via_app)
+        made = super().try_deployment(repo, creator, asked, via_app=via_app, made_by=made_by)
+        if made_by:  # what workflows do by themselves starts none
+            return made
         if isinstance(made, Deployment):
             for path in workflow_paths(repo, made.sha):
                 file = workflow_file(repo, made.sha, path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -30,9 +31,9 @@ from bot.deploys.model import ELSEWHERE, GREEN, PROMOTION, ROLLBACK, Deploy
 from bot.service.automating import Automating
 from bot.service.configuring import Configuring
 from bot.service.core import LOOK_AGAIN, PAST, PROMOTE
-from bot.service.protecting import Protecting, source_of
+from bot.service.protecting import DEPLOYMENT, Protecting, carries_out, source_of
 from bot.service.reviewing import Reviewing
-from bot.store import gates, jobs, records
+from bot.store import gates, jobs, records, runs
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -93,7 +94,8 @@ class Hearing(Protecting, Reviewing, Automating, Configuring):
             if abs(self._clock.now() - told.created_at) < SOON:
                 raise TryLater  # it may not be seen everywhere yet
             log.warning("deployment_unknown_to_github", repository=told.repository, deployment=told.id)
-        return found
+            return None
+        return replace(found, by_run_on=told.by_run_on)  # which webhooks alone tell; it only keeps from running
 
     def read_past(self, repository: str) -> None:
         """Reads what was deployed before this bot came, once for each repository, without telling rooms.
@@ -147,7 +149,7 @@ class Hearing(Protecting, Reviewing, Automating, Configuring):
                     deploy = None
             past = deploy is not None and self._went_past(connection, deploy, statuses)
             if deploy is None or past:
-                if app is None:
+                if app is None or (deploy is None and self._carries_out_another(connection, told, app)):
                     return None
                 deploy = self._adopt(connection, told, app, past=past)
                 if not any(states.is_final(status.state) for status in statuses):
@@ -194,6 +196,20 @@ class Hearing(Protecting, Reviewing, Automating, Configuring):
         ):
             return deploy
         return None
+
+    def _carries_out_another(self, connection: sa.Connection, told: Deployment, app: str) -> bool:
+        """Whether GitHub made it for a job's `environment` in a run that carries out a deployment there: it is no other
+        deploy."""
+        if not carries_out(told.by_run_on, self.config.apps[app].place(told.environment)):
+            return False
+        others = records.of_commit(connection, told.repository, told.environment, told.sha)
+        return any(
+            other.deployment_id not in (None, told.id)
+            and other.created_at is not None
+            and other.created_at <= told.created_at <= (other.finished_at or told.created_at)
+            and (told.by_run_on == DEPLOYMENT or runs.of_deploy(connection, other.number) is not None)
+            for other in others
+        )
 
     def _adopt(self, connection: sa.Connection, told: Deployment, app: str, *, past: bool) -> Deploy:
         """A deployment that somebody made without this bot gets a number and a timeline too.

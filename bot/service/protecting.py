@@ -34,6 +34,7 @@ REPORTS = 10  # on how it stands; GitHub takes no more
 SETTLING = timedelta(minutes=2)  # in which GitHub may say that nothing waits there, though it has just asked
 LONGEST = 200  # characters of a reason in a comment
 NAMES = 10  # of those who approved, in a comment
+DEPLOYMENT = "deployment"  # the event that starts workflows which carry deployments out
 
 APPROVED, REJECTED = "approved", "rejected"  # GitHub's words
 _NO = frozenset({states.REFUSED, states.EXPIRED, states.CANCELLED})
@@ -80,7 +81,7 @@ class Protecting(Creating):
         with self._store.write() as connection:
             gates.claim(connection, [(name, asked.environment)])
             under_way = gates.running(connection, name, asked.environment)
-            if under_way is not None and under_way.sha == asked.sha and _carries_out(asked, environment):
+            if under_way is not None and under_way.sha == asked.sha and carries_out(asked.event, environment):
                 values["of"] = under_way.number  # whoever had to agree has agreed
             source = self._source(connection, asked)
             known = records.deploy_by_source(connection, source, lock=True)
@@ -278,10 +279,11 @@ class Protecting(Creating):
             return ""  # without Actions: read; then GitHub says to a second answer that it has one
 
 
-def _carries_out(asked: ProtectionAsked, environment: Environment) -> bool:
+def carries_out(event: str, environment: Environment | None) -> bool:
     """Whether runs that start so carry out the deployments there: those on `deployment`, or the provider's own."""
-    ours = environment.provider is not None and environment.provider.type == "actions"
-    return asked.event == "deployment" or (ours and asked.event == "workflow_dispatch")
+    provider = environment.provider if environment is not None else None
+    ours = provider is not None and provider.type == "actions"
+    return event == DEPLOYMENT or (ours and event == "workflow_dispatch")
 
 
 # What GitHub shows to those who wait for the run. Names and reasons stand in code spans, so that they mention nobody.

@@ -41,8 +41,9 @@ class Running(Core):
         """
         app = self.config.apps.get(deploy.app)
         environment = app.place(deploy.environment) if app else None
-        # What asks this bot whether it may go is carried out by the workflow that asks.
-        if environment is None or environment.provider is None or deploy.final or deploy.protected:
+        # What asks this bot whether it may go is carried out by the workflow that asks, and what a workflow's job has
+        # made for itself by that job: to run anything for it would make the next one.
+        if environment is None or environment.provider is None or deploy.final or deploy.protected or told.by_run_on:
             return
         now = self._clock.now()
         values: dict[str, Any] = {

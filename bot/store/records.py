@@ -150,6 +150,21 @@ def expired(connection: sa.Connection, repository: str, sha: str, *, cause: str)
     return [deploy_of(row) for row in connection.execute(query)]
 
 
+def of_commit(connection: sa.Connection, repository: str, environment: str, sha: str) -> list[Deploy]:
+    """The newest deploys of a commit in an environment of a repository, whichever app of it they are of."""
+    query = (
+        sa.select(*COLUMNS)
+        .where(
+            deploys.c.sha == sha,
+            deploys.c.environment == environment,
+            sa.func.lower(deploys.c.repository) == repository.lower(),
+        )
+        .order_by(deploys.c.number.desc())
+        .limit(20)
+    )
+    return [deploy_of(row) for row in connection.execute(query)]
+
+
 def open_at_github(connection: sa.Connection, *, since: datetime) -> list[int]:
     """The numbers of deploys that have a deployment and are not over; of those that others made, the ones made after
     `since`."""

@@ -14,7 +14,7 @@ from bot import reporter
 from bot.playground.github_state import Repository, WorkflowRun
 from bot.providers import actions, base, following
 from bot.providers.actions import Settings
-from tests.front.chat import writes
+from tests.front.chat import ask, cards, writes
 from tests.providers.places import carry_out, in_background, newest_card, output, statuses, until
 from tests.world import World
 
@@ -598,6 +598,58 @@ def test_cancelling_cancels_what_runs_on_deployment(place: Make) -> None:
     world.say("U0ANA", "/deploy cancel 1")
     assert ended(world, thread_of_it)[0] == "inactive"
     assert run.conclusion == "cancelled"
+
+
+# Deployments that GitHub makes for a job's `environment`
+
+
+def job_into(world: World, event: str, environment: str = "production", ref: str = "topic") -> int:
+    """A workflow's job goes into an environment; returns GitHub's id of the deployment that it makes for it."""
+    world.github.start_run("acme/web", ref, environment, event=event)
+    world.deliver()
+    return int(world.github.deployments("acme/web")[0]["id"])
+
+
+def test_what_the_job_of_the_run_makes_is_the_same_deploy(place: Make) -> None:
+    world = place()
+    thread_of_it, run = begun(world)
+    number = job_into(world, "workflow_dispatch")
+    world.github.report("acme/web", number, "success")
+    world.github.finish_run("acme/web", run.id)
+    world.advance(seconds=20)
+    until(lambda: world.deliver() is not None and not thread_of_it.is_alive())
+    carry_out(world)
+    world.github.report("acme/web", number, "success", description="told late")
+    carry_out(world)
+    assert statuses(world, 1)[-1][0] == "success"
+    assert len(runs_of(world)) == len(dispatches(world)) == 1, "it runs no workflow itself"
+    assert len(cards(world)) == 1
+    assert "#2" not in ask(world, "/deploy history web")
+
+
+def test_what_the_job_of_a_watched_run_makes_is_the_same_deploy(place: Make) -> None:
+    world = place(ON_DEPLOYMENT, name="release.yml", provider=WATCHING)
+    thread_of_it, run = begun(world)
+    world.github.report("acme/web", job_into(world, "deployment"), "success")
+    world.github.finish_run("acme/web", run.id)
+    world.advance(seconds=20)
+    until(lambda: world.deliver() is not None and not thread_of_it.is_alive())
+    carry_out(world)
+    assert len(runs_of(world)) == 1
+    assert "#2" not in ask(world, "/deploy history web")
+
+
+def test_what_jobs_of_other_runs_make_is_told_and_not_carried_out(place: Make) -> None:
+    world = place()
+    number = job_into(world, "push")
+    job_into(world, "workflow_dispatch")  # by hand
+    carry_out(world)
+    assert runs_of(world) == []
+    world.github.report("acme/web", number, "success")
+    carry_out(world)
+    told = ask(world, "/deploy history web")
+    assert "#1" in told and "#2" in told
+    assert [state for state, _ in statuses(world, 1)] == ["queued", "success"], "nothing of ours"
 
 
 def test_a_workflow_file_that_is_a_trap_is_not_read(place: Make) -> None:
