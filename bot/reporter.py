@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import sqlalchemy as sa
@@ -22,6 +23,8 @@ from bot.store.engine import Store
 from bot.store.runs import Run
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+Kept = TypeVar("Kept")
 
 STOPPING, TAKEN = "stopping", "taken"
 
@@ -86,9 +89,12 @@ class RunReporter:
                 self._next = now if self._next is None else max(now, self._next + OFTEN)
             at = self._next
             self._said = description
-            with self._store.write() as connection:
+
+            def report(connection: sa.Connection) -> None:
                 if runs.look(connection, self._run) == (True, False):
                     runs.report(connection, self._run, states.IN_PROGRESS, description, now, at=at)
+
+            self._write(report)
 
     def environment_url(self, url: str) -> None:
         self._url("environment_url", url)
@@ -110,10 +116,7 @@ class RunReporter:
     def remember(self, state: Mapping[str, Any]) -> None:
         if len(msgspec.json.encode(state)) > LONGEST_MEMORY:
             raise ValueError(f"a provider may remember {LONGEST_MEMORY} bytes at most")
-        with self._store.write() as connection:
-            held = runs.update(connection, self._run, remembered=dict(state))
-        if not held:
-            self._stop(TAKEN)
+        self._keep(remembered=dict(state))
 
     def check(self) -> None:
         now = time.monotonic()
@@ -154,15 +157,11 @@ class RunReporter:
     def callback(self) -> Callback | None:
         if self._callback is not None:
             self.hide(self._callback.token)
-            with self._store.write() as connection:
-                held = runs.update(connection, self._run, callback=runs.hash_of(self._callback.token))
-            if not held:
-                self._stop(TAKEN)
+            self._keep(callback=runs.hash_of(self._callback.token))
         return self._callback
 
     def told(self) -> Told | None:
-        with self._store.read() as connection:
-            run = runs.find(connection, self._run.id)
+        run = self._patiently(self._store.read, lambda connection: runs.find(connection, self._run.id))
         return None if run is None or run.told is None else Told(**run.told)
 
     # for the runner
@@ -170,10 +169,7 @@ class RunReporter:
     def begin(self) -> None:
         """From here on something may have happened. Raises Stopped when there is no beginning any more."""
         self.check()
-        with self._store.write() as connection:
-            held = runs.update(connection, self._run, begun=True)
-        if not held:
-            self._stop(TAKEN)
+        self._keep(begun=True)
         self.begun = True
 
     def wind_up(self) -> None:
@@ -226,8 +222,31 @@ class RunReporter:
             return
         with self._lock:
             url = self._masker.mask(url)
-        with self._store.write() as connection:
-            runs.update(connection, self._run, **{name: url})
+        self._write(lambda connection: runs.update(connection, self._run, **{name: url}))
+
+    def _keep(self, **values: Any) -> None:
+        if not self._write(lambda connection: runs.update(connection, self._run, **values)):
+            self._stop(TAKEN)
+
+    def _write(self, change: Callable[[sa.Connection], Kept]) -> Kept:
+        return self._patiently(self._store.write, change)
+
+    def _patiently(
+        self,
+        transaction: Callable[[], contextlib.AbstractContextManager[sa.Connection]],
+        do: Callable[[sa.Connection], Kept],
+    ) -> Kept:
+        """A database that is away comes back: what is under way waits for that, as long as it need not stop. Done
+        twice, when only the answer was lost, `do` comes to the same."""
+        while True:
+            try:
+                with transaction() as connection:
+                    return do(connection)
+            except sa.exc.OperationalError as error:
+                log.warning("database_unavailable", error=type(error).__name__)
+            self.check()
+            with self._changed:
+                self._changed.wait_for(lambda: self._stopping, LOOK)
 
     def _stop(self, reason: str) -> None:
         self.reason = reason

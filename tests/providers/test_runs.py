@@ -300,6 +300,37 @@ def test_github_is_away_for_the_whole_run(make_place: Make, tmp_path: Path) -> N
     assert ":large_green_circle:" in newest_card(world)
 
 
+def test_the_database_is_away_for_a_while(make_place: Make, tmp_path: Path) -> None:
+    """What goes on goes on, and says what it has to say once the database is back."""
+    world = make_place(local(tmp_path))
+    program(
+        tmp_path,
+        "#!/bin/sh\necho begun\nuntil [ -e "
+        f"{tmp_path}/go ]; do sleep 0.02; done\necho environment_url=https://web.example >> $SHIPBOT_OUTPUT\nsleep 0.3\n",
+    )
+    world.say("U0ANA", "/deploy web/topic to production")
+    thread_of_it = in_background(world)
+    until(lambda: "begun" in output(world.store))
+    world.deliver()
+    refused = []
+
+    def refuse(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if "runs" in statement and threading.current_thread() is thread_of_it:
+            refused.append(statement)
+            raise sa.exc.OperationalError("the server closed the connection", None, Exception())
+
+    sa.event.listen(world.bot.store.engine, "before_cursor_execute", refuse)
+    (tmp_path / "go").touch()
+    until(lambda: any(statement.startswith("UPDATE runs") for statement in refused))
+    sa.event.remove(world.bot.store.engine, "before_cursor_execute", refuse)
+    thread_of_it.join(20)
+    assert not thread_of_it.is_alive()
+    carry_out(world)
+    assert statuses(world)[-1] == ("success", "")
+    newest = world.github.statuses("acme/web", world.github.deployments("acme/web")[0]["id"])[0]
+    assert newest["environment_url"] == "https://web.example"
+
+
 def test_github_refuses_statuses(make_place: Make, tmp_path: Path) -> None:
     world = make_place(local(tmp_path), timeout="4h")
     program(tmp_path, "#!/bin/sh\n")
