@@ -74,6 +74,18 @@ def test_githubs_body_must_be_a_json_object(world: World) -> None:
     assert stored(world) == []
 
 
+def test_a_signed_body_means_one_thing_alone(world: World) -> None:
+    """GitHub signs whatever somebody titled a pull request. The content type is not signed."""
+    inner = {"payload": '{"zen": "mine"}'}
+    body = b'{"zen": "theirs", "title": "&' + urlencode(inner).encode() + b'&"}'
+    assert to_github_door(world, body, "ping", content_type=FORM).status_code == 400
+    for form in (b"x=1&" + urlencode(inner).encode(), urlencode(inner).encode() + b"&payload={}", b"payload", b"="):
+        assert to_github_door(world, form, "ping", content_type=FORM).status_code == 400, form
+    assert stored(world) == []
+    assert to_github_door(world, urlencode(inner).encode(), "ping", content_type=FORM).status_code == 202
+    assert [body["zen"] for body in stored(world)] == ["mine"]
+
+
 def test_a_webhook_must_say_its_event(world: World) -> None:
     assert to_github_door(world, b"{}", "").status_code == 400
 
