@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 import sqlalchemy as sa
@@ -39,6 +40,17 @@ WIND_UP = 30.0  # seconds to end what an earlier attempt has begun elsewhere
 OFTEN = timedelta(seconds=10)  # between two statuses that say only what is done now
 LONGEST_MEMORY = 16_000  # bytes of what a provider remembers
 LONGEST_URL = 2000
+
+
+def _is_address(url: str) -> bool:
+    """Whether GitHub, a browser and every database take it for one."""
+    if len(url) > LONGEST_URL or any(letter <= " " or "\x7f" <= letter <= "\xa0" for letter in url):
+        return False
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in ("https", "http") and bool(parts.hostname)
 
 
 class RunReporter:
@@ -217,7 +229,7 @@ class RunReporter:
         return flat if len(flat) <= DESCRIPTION else flat[: DESCRIPTION - 1] + "…"
 
     def _url(self, name: str, url: str) -> None:
-        if not url.startswith(("https://", "http://")) or len(url) > LONGEST_URL:
+        if not _is_address(url):
             log.warning("no_address", what=name)
             return
         with self._lock:

@@ -14,6 +14,7 @@ import re
 import select
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -248,13 +249,14 @@ class _Told:
 
     def look(self) -> None:
         try:
-            if self._path.is_symlink() or self._path.stat().st_size == self._size:
-                return
+            found = self._path.lstat()
+            if not stat.S_ISREG(found.st_mode) or found.st_size == self._size:
+                return  # a pipe in its place would hold us up
             with self._path.open("rb") as file:
                 told = file.read(OUTPUT_LIMIT)
         except OSError:
             return  # it took the file away, which is its own affair
-        self._size = len(told)
+        self._size = found.st_size
         for line in told.decode("utf-8", "replace").splitlines():
             name, _, value = line.partition("=")
             if name.strip() == "environment_url" and value.strip() != self._url:

@@ -16,6 +16,7 @@ from tests.providers.places import (
     Origin,
     carry_out,
     command,
+    in_background,
     local,
     newest_card,
     output,
@@ -153,6 +154,29 @@ def test_how_it_ended_is_told(make_place: Make, tmp_path: Path, script: str, end
     assert ended[1] in last
     assert ("```\nbroken\n```" in last) == ("broken" in script)
     assert "[Retry]" in newest_card(world)
+
+
+@pytest.mark.parametrize("told", [r"https://a\000b", "https://a b", "https://", "https://[", "x:1", r"https://a\001"])
+def test_what_is_no_address_is_left_out(make_place: Make, tmp_path: Path, told: str) -> None:
+    world = make_place(local(tmp_path))
+    good = "environment_url=https://web.example/ü?x=1#top"
+    program(tmp_path, f"#!/bin/sh\nprintf '{good}\\nenvironment_url={told}\\n' >> $SHIPBOT_OUTPUT\n")
+    world.say("U0ANA", "/deploy web/topic to production")
+    carry_out(world)
+    newest = world.github.statuses("acme/web", world.github.deployments("acme/web")[0]["id"])[0]
+    assert (newest["state"], newest["environment_url"]) == ("success", "https://web.example/ü?x=1#top")
+
+
+def test_a_pipe_in_place_of_the_output_holds_nothing_up(make_place: Make, tmp_path: Path) -> None:
+    world = make_place(local(tmp_path))
+    script = "echo description=one > $SHIPBOT_OUTPUT; sleep 0.5; rm $SHIPBOT_OUTPUT; mkfifo $SHIPBOT_OUTPUT; sleep 0.5"
+    program(tmp_path, f"#!/bin/sh\n{script}\n")
+    world.say("U0ANA", "/deploy web/topic to production")
+    thread_of_it = in_background(world)
+    thread_of_it.join(10)
+    assert not thread_of_it.is_alive()
+    carry_out(world)
+    assert statuses(world)[-1] == ("success", "one")
 
 
 def test_a_commit_that_is_not_there_is_told(make_place: Make, origin: Origin) -> None:

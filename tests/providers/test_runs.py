@@ -305,8 +305,8 @@ def test_the_database_is_away_for_a_while(make_place: Make, tmp_path: Path) -> N
     world = make_place(local(tmp_path))
     program(
         tmp_path,
-        "#!/bin/sh\necho begun\nuntil [ -e "
-        f"{tmp_path}/go ]; do sleep 0.02; done\necho environment_url=https://web.example >> $SHIPBOT_OUTPUT\nsleep 0.3\n",
+        f"#!/bin/sh\necho begun\nuntil [ -e {tmp_path}/go ]; do sleep 0.02; done\n"
+        "echo environment_url=https://web.example >> $SHIPBOT_OUTPUT\nsleep 0.3\n",
     )
     world.say("U0ANA", "/deploy web/topic to production")
     thread_of_it = in_background(world)
