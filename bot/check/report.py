@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from bot.deploys.errors import RateLimited, TryLater, Unavailable
-from bot.logs import HIDDEN
+from bot.logs import Hiding
 
 
 class Report:
     """Writes the lines to stdout as they become known. No secret is ever in one."""
 
     def __init__(self, secrets: list[str]) -> None:
-        self._secrets = [secret for secret in secrets if len(secret) >= 4]
+        self._hiding = Hiding(secrets)
         self.failed = False
 
     def ok(self, text: str) -> None:
@@ -38,12 +38,10 @@ class Report:
 
     def hide(self, secrets: list[str]) -> None:
         """From now on these are in no line either."""
-        self._secrets += [secret for secret in secrets if len(secret) >= 4]
+        self._hiding.add(secrets)
 
     def _write(self, mark: str, text: str) -> None:
-        for secret in self._secrets:
-            text = text.replace(secret, HIDDEN)
-        sys.stdout.write(f"{mark}  {' '.join(text.split())}\n")
+        sys.stdout.write(f"{mark}  {' '.join(self._hiding(text).split())}\n")
         sys.stdout.flush()
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bot.logs import forms
+
 MASK = "***"
-SHORTEST = 4  # characters: what is shorter is no secret, and masking it would make the rest unreadable
 PIECE = 4  # characters of a secret at the very end that are masked though the rest never came
 
 
@@ -18,8 +19,8 @@ class Masker:
         self._held = ""
 
     def hide(self, secret: str) -> None:
-        """Each line of it, since output is made of lines."""
-        self._secrets |= {line.strip() for line in secret.splitlines() if len(line.strip()) >= SHORTEST}
+        """Each of its forms."""
+        self._secrets |= forms(secret)
 
     def feed(self, text: str) -> str:
         """What can be shown now."""

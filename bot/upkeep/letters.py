@@ -13,7 +13,7 @@ from typing import Any
 
 from bot.deploys.clock import SystemClock
 from bot.deploys.config_file import ConfigError, load_config
-from bot.logs import HIDDEN
+from bot.logs import HIDDEN, Hiding
 from bot.providers.needed import secret_names
 from bot.settings import config_path, known_secrets, variables
 from bot.store import dead
@@ -126,12 +126,7 @@ class _Mask:
         found: Iterable[str] = known_secrets()
         with contextlib.suppress(ConfigError):  # then there are no providers to know of
             found = [*found, *variables(secret_names(load_config(config_path()))).values()]
-        self._secrets = sorted({secret for secret in found if len(secret) >= 4}, key=len, reverse=True)
-
-    def text(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, HIDDEN)
-        return text
+        self.text = Hiding(found)
 
     def value(self, value: Any) -> Any:
         if isinstance(value, str):
