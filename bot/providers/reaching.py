@@ -25,6 +25,9 @@ CONNECT = 10.0  # seconds to connect to one address
 SILENCE = 30.0  # seconds without a byte
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # an IPv4 address in its last bytes
 TUNNELS = (ipaddress.IPv6Network("2002::/16"), ipaddress.IPv6Network("2001::/32"))  # one somewhere else in it
+CLOUDS = frozenset(  # where clouds keep credentials outside 169.254.0.0/16: AWS, Alibaba, Oracle, Azure
+    map(ipaddress.ip_address, ("fd00:ec2::254", "100.100.100.200", "192.0.0.192", "168.63.129.16"))
+)
 LOCAL = (
     ipaddress.ip_network("127.0.0.0/8"),
     ipaddress.ip_network("10.0.0.0/8"),
@@ -105,6 +108,8 @@ def forbidden(address: Address, *, allow_private: bool = False) -> str | None:
             return "a reserved address"
         if address in NAT64:
             return forbidden(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF), allow_private=False)
+    if address in CLOUDS:
+        return "an address where a cloud keeps credentials"
     if address.is_link_local:
         return "a link-local address, where clouds keep credentials"
     if address.is_multicast:

@@ -220,6 +220,15 @@ def test_it_is_left_alone_for_as_long_as_it_asks(place: Make, receiver: Receiver
     assert "answered HTTP 503; next try in 1 s\n" in output(world.store)
 
 
+def test_what_it_asks_for_may_make_no_sense(place: Make, receiver: Receiver) -> None:
+    odd = ["soon", "99999999999999999999 Jan 2020 10:10:10 GMT", "Mon, 01 Jan 2024 00:00:00 +99999999999", "-1"]
+    receiver.steps = [*(answers(503, Retry_After=each) for each in odd), answers(200, {"state": "success"})]
+    world = place()
+    deploy(world)
+    carry_out(world)
+    assert statuses(world)[-1][0] == "success"
+
+
 def test_it_is_not_tried_past_the_deadline(place: Make, receiver: Receiver) -> None:
     receiver.steps = [answers(503), answers(503, Retry_After="7200")]
     world = place()
