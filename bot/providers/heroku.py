@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
@@ -78,7 +79,7 @@ class Heroku:
 
     def wind_up(self, config: Settings, work: Work, reporter: Reporter) -> None:
         with contextlib.closing(_platform(config, work.variables, reporter.wait, reporter.in_progress)) as platform:
-            _Deploy(config.app, work, reporter, platform).wind_up()
+            _Deploy(config.app, work, reporter, platform).wind_up(reporter.wait)
 
     def prove(self, config: Settings, trial: Trial) -> str:
         def give_up(_seconds: float) -> None:
@@ -131,7 +132,7 @@ class _Deploy:
             with contextlib.suppress(Stopped):  # somebody else has it now
                 self._remember(read=self._read)
             if stopped.for_good:
-                self.wind_up()
+                self.wind_up(_within(stopped.grace))
             raise
 
     def _run(self) -> Outcome:
@@ -172,10 +173,9 @@ class _Deploy:
         else:
             build = self._made_since(known)
         while build is None:
-            source = self._work.github.tarball(self._work.sha)
             self._reporter.check()
             try:
-                build = self._platform.create_build(source, self._work.sha)
+                build = self._platform.create_build(lambda: self._work.github.tarball(self._work.sha), self._work.sha)
             except Lost as lost:
                 self._note(f"Heroku did not answer ({lost}); looking whether the build has begun")
                 build = self._lost(known)
@@ -270,14 +270,14 @@ class _Deploy:
 
     # The end that somebody else wants
 
-    def wind_up(self) -> None:
+    def wind_up(self, wait: Callable[[float], None]) -> None:
         """Lets Heroku stop what can be stopped, and says in the log what can't."""
         if "known" not in self._memory:
             return  # nothing was begun
-        self._platform.hurry()
+        self._platform.hurry(wait)
         try:
             self._stop()
-        except (Fault, Lost, Stopped) as error:
+        except (Fault, Stopped) as error:
             reason = "it does not answer" if isinstance(error, Stopped) else str(error)
             self._note(f"Heroku could not be told to stop ({reason}): what it has begun may still go live")
 
@@ -287,9 +287,16 @@ class _Deploy:
         if build is None:
             return
         if build.status == PENDING:
-            self._platform.cancel_build(build.id)
-            self._note("Heroku was told to stop the build")
-        elif build.release is not None:
+            try:
+                self._platform.cancel_build(build.id)
+            except Fault:
+                build = self._platform.build(build.id)
+                if build.status == PENDING:
+                    raise
+            else:
+                self._note("Heroku was told to stop the build")
+                return
+        if build.release is not None:  # also of a build that has ended in that very moment
             self._stop_release(self._platform.release(build.release.id))
 
     def _stop_release(self, release: Release) -> None:
@@ -312,6 +319,19 @@ class _Deploy:
         """A line of our own in the log."""
         self._reporter.write(f"{'' if self._line_ended else chr(10)}[{words}]\n")
         self._line_ended = True
+
+
+def _within(seconds: float) -> Callable[[float], None]:
+    """Passes time though the work must end already; raises Stopped when that is over."""
+    until = time.monotonic() + seconds
+
+    def wait(pause: float) -> None:
+        left = until - time.monotonic()
+        if left <= 0:
+            raise Stopped
+        time.sleep(min(pause, left))
+
+    return wait
 
 
 def _named(names: set[str]) -> str:

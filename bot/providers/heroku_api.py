@@ -118,9 +118,9 @@ class Platform:
     def close(self) -> None:
         self._session.close()
 
-    def hurry(self) -> None:
-        """From now on there is little time for an answer."""
-        self._timeout = HASTE
+    def hurry(self, wait: Callable[[float], None]) -> None:
+        """From now on there is little time for an answer, and `wait` passes it."""
+        self._timeout, self._wait = HASTE, wait
 
     def app(self) -> App:
         return self._read("", App, "")
@@ -133,16 +133,19 @@ class Platform:
         newest = f"created_at ..; order=desc,max={NEWEST}"
         return self._read("/builds", list[Build], "the builds", {"Range": newest})
 
-    def create_build(self, source: str, version: str) -> Build:
-        """Builds a gzipped tarball and releases what comes of it. Raises Lost when its answer does not come."""
-        body = {"source_blob": {"url": source, "version": version}}
+    def create_build(self, source: Callable[[], str], version: str) -> Build:
+        """Builds a gzipped tarball and releases what comes of it. `source` makes the link to it, which is good for
+        minutes: each time anew, since a rate limit may take longer. Raises Lost when its answer does not come."""
+
+        def body() -> dict[str, Any]:
+            return {"source_blob": {"url": source(), "version": version}}
+
         try:
             return self._patient("POST", "/builds", Build, "a build", body=body)
         except _Silent as silent:
             raise Lost(str(silent)) from silent
 
     def cancel_build(self, number: str) -> None:
-        """Raises Lost when its answer does not come."""
         self._tell("DELETE", f"/builds/{number}", "to stop the build", {"Accept": CANCEL_BUILD})
 
     def release(self, number: str) -> Release:
@@ -155,7 +158,6 @@ class Platform:
         return self._read("/dynos", list[Dyno], "the dynos")
 
     def stop_dyno(self, name: str) -> None:
-        """Raises Lost when its answer does not come."""
         self._tell("POST", f"/dynos/{name}/actions/stop", f"to stop the dyno {name}", {})
 
     def _read(self, path: str, kind: type[Told], what: str, headers: dict[str, str] | None = None) -> Told:
@@ -176,11 +178,11 @@ class Platform:
         what: str,
         *,
         headers: dict[str, str] | None = None,
-        body: Any = None,
+        body: Callable[[], Any] | None = None,
     ) -> Told:
         """One request, sent again only where Heroku says that it was too many: then it did nothing."""
         while True:
-            answer = self._once(method, path, headers or {}, body)
+            answer = self._once(method, path, headers or {}, body() if body is not None else None)
             if answer.status_code == 429:
                 self._trouble("Heroku's rate limit is reached; waiting for it")
                 self._wait(_retry_after(answer))
@@ -192,10 +194,13 @@ class Platform:
                 raise _Silent("an answer that is none") from error
 
     def _tell(self, method: str, path: str, what: str, headers: dict[str, str]) -> None:
-        try:
-            self._must_be_fine(self._once(method, path, headers, None), what)
-        except _Silent as silent:
-            raise Lost(str(silent)) from silent
+        """Says it until it is heard: what is to end may be told so twice."""
+        for pause in itertools.chain(PAUSES, itertools.repeat(PAUSES[-1])):
+            with contextlib.suppress(_Silent):
+                answer = self._once(method, path, headers, None)
+                if answer.status_code != 429:
+                    return self._must_be_fine(answer, what)
+            self._wait(pause)
 
     def _once(self, method: str, path: str, headers: dict[str, str], body: Any) -> requests.Response:
         try:

@@ -331,6 +331,8 @@ def test_a_rate_limit_is_waited_for(place: Place) -> None:
     place.deploy()
     assert place.end == ("success", "v2 is live with 3 dynos")
     assert len(place.app.builds) == 1
+    links = [asked.path for asked in place.world.github.requests if "/tarball/" in asked.path]
+    assert len(links) == 2, "each try has its own, since none is good for long"
 
 
 def test_heroku_does_not_answer_until_the_time_is_up(make_heroku: Callable[..., Place]) -> None:
@@ -459,8 +461,33 @@ def test_what_is_released_already_cannot_be_stopped(place: Place) -> None:
     assert "[v2 is released already, and Heroku goes on with it]\n" in place.log
 
 
-@pytest.mark.parametrize("trouble", [{"status": 404}, {"drop": "before"}])
-def test_a_build_that_cannot_be_stopped_is_told(place: Place, trouble: dict[str, object]) -> None:
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+@pytest.mark.parametrize("trouble", [{"status": 429}, {"status": 503}, {"drop": "before"}])
+def test_cancelling_is_told_until_it_is_heard(place: Place, method: str, trouble: dict[str, object]) -> None:
+    place.heroku.will("web-prod", held=frozenset({"build"}))
+    place.begin()
+    until(lambda: "Launching" in place.log)
+    place.heroku.fail(method, "/apps/web-prod/builds/.*", times=2, **trouble)
+    cancel(place)
+    assert place.app.builds[0].cancelled
+    assert "[Heroku was told to stop the build]\n" in place.log
+
+
+def test_cancelling_a_build_whose_answer_is_lost_cancels_it_once(place: Place) -> None:
+    place.heroku.will("web-prod", held=frozenset({"build"}))
+    place.begin()
+    until(lambda: "Launching" in place.log)
+    place.heroku.fail("DELETE", ".*", drop="after")
+    cancel(place)
+    assert place.app.builds[0].cancelled
+    assert "may still go live" not in place.log
+
+
+@pytest.mark.parametrize("trouble", [{"status": 404}, {"drop": "before", "times": 1000}])
+def test_a_build_that_cannot_be_stopped_is_told(
+    place: Place, trouble: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reporter, "GRACE", 0.3)
     place.heroku.will("web-prod", held=frozenset({"build"}))
     place.heroku.fail("DELETE", ".*", **trouble)
     place.begin()
