@@ -103,6 +103,7 @@ class App:
     name: str
     formation: dict[str, int]
     web_url: str | None
+    maintenance: bool = False
     plan: Plan = field(default_factory=Plan)
     builds: list[Build] = field(default_factory=list)
     releases: list[Release] = field(default_factory=list)

@@ -149,7 +149,9 @@ def _obey(heroku: SimulatedHeroku, asked: Asked) -> Response:
 
 
 def _app(heroku: SimulatedHeroku, app: App, asked: Asked) -> Response:
-    return _answer(heroku, 200, {"id": app.id, "name": app.name, "web_url": app.web_url, "maintenance": False})
+    return _answer(
+        heroku, 200, {"id": app.id, "name": app.name, "web_url": app.web_url, "maintenance": app.maintenance}
+    )
 
 
 def _builds(heroku: SimulatedHeroku, app: App, asked: Asked) -> Response:

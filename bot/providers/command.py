@@ -41,6 +41,9 @@ from bot.providers.base import (
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 CLONE_URL = re.compile(r"(?:https?|ssh|git|file)://[^\s]+")
 PASSED_ON = ("PATH", "HOME", "LANG")
+# Of proxies and of whom to trust git must know where the rest of the bot does. The program gets what `env` names.
+PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "https_proxy", "http_proxy", "all_proxy")
+ROADS = (*PROXIES, "NO_PROXY", "no_proxy", "GIT_SSL_CAINFO", "SSL_CERT_FILE", "SSL_CERT_DIR")
 READ = 65536  # bytes at once
 LOOK = 0.2  # seconds between looks whether it must end
 OUTPUT_LIMIT = 65536  # bytes of the file that the program may write facts to
@@ -103,7 +106,12 @@ class Command:
 
     def variables(self, config: Settings) -> Sequence[Variable]:
         named = [Variable(name) for name in config.env if name not in PASSED_ON]
-        return [*named, *(Variable(name, required=False, secret=False) for name in PASSED_ON)]
+        passed = [Variable(name, required=False, secret=False) for name in PASSED_ON]
+        if config.checkout is False:
+            return [*named, *passed]
+        # The address of a proxy may hold a password.
+        roads = [Variable(name, required=False, secret=name in PROXIES) for name in ROADS if name not in config.env]
+        return [*named, *passed, *roads]
 
     def may_run_again(self, config: Settings, remembered: Mapping[str, Any]) -> bool:
         return config.rerun
@@ -297,6 +305,7 @@ def _check_out(
 ) -> None:
     """Fetches just that commit. The token goes to git alone, in its environment, which nobody else can read."""
     reporter.in_progress("Checking out the commit")
+    passed = passed | {name: work.variables[name] for name in ROADS if name in work.variables}
     given = config.checkout
     url = given if isinstance(given, str) else work.github.clone_url
     environment = {

@@ -238,7 +238,8 @@ class _Deploy:
         newest = max(dyno.version for dyno in up)
         if newest > release.version:
             return f"v{release.version} is released; v{newest} came after it"
-        return f"v{release.version} is live with {len(up)} {'dyno' if len(up) == 1 else 'dynos'}"
+        closed = ", but the app is in maintenance mode" if self._platform.app().maintenance else ""
+        return f"v{release.version} is live with {len(up)} {'dyno' if len(up) == 1 else 'dynos'}{closed}"
 
     # Output
 

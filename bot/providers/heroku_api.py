@@ -51,6 +51,7 @@ class App(msgspec.Struct):
     id: str
     name: str
     web_url: str | None = None
+    maintenance: bool = False
 
 
 class _Id(msgspec.Struct):

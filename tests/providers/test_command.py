@@ -225,6 +225,30 @@ def test_the_token_reaches_git_alone(
     assert statuses(world)[-1][0] == "success"
 
 
+def test_git_takes_the_road_that_the_bot_takes(
+    make_place: Make, origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "git").write_text(f"#!/bin/sh\nenv >> {tmp_path}/env\necho could not resolve p4ssw0rd\n")
+    (tools / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:/usr/bin:/bin")
+    monkeypatch.setenv("HTTPS_PROXY", "http://bot:p4ssw0rd@proxy.example:3128")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+    monkeypatch.setenv("GIT_SSL_CAINFO", "/etc/ssl/ours.pem")
+    world = make_place(command(origin, "env"))
+    world.say("U0ANA", "/deploy web/topic to production")
+    carry_out(world)
+    given = (tmp_path / "env").read_text().splitlines()
+    for line in ("HTTPS_PROXY=http://bot:p4ssw0rd@proxy.example:3128", "GIT_SSL_CAINFO=/etc/ssl/ours.pem"):
+        assert given.count(line) == 3, "init, fetch and checkout"
+    written = output(world.store)
+    assert "could not resolve ***" in written
+    assert "SHIPBOT_SHA" in written
+    assert "PROXY" not in written
+    assert "p4ssw0rd" not in written
+
+
 def test_a_flood_is_bounded(make_place: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reporter, "KEPT", 200_000)
     world = make_place(local(tmp_path))

@@ -277,6 +277,12 @@ def test_an_address_that_is_none(place: Place, monkeypatch: pytest.MonkeyPatch) 
     assert place.end == ("error", "HEROKU_API_URL must be an address such as https://api.heroku.com.")
 
 
+def test_an_app_that_shows_nobody_what_is_live(place: Place) -> None:
+    place.app.maintenance = True
+    place.deploy()
+    assert place.end == ("success", "v2 is live with 3 dynos, but the app is in maintenance mode")
+
+
 def test_an_app_without_dynos(place: Place) -> None:
     place.app.formation = {"web": 0}
     place.deploy()
