@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from bot.playground.stage import free_port
-from tests.providers.places import Origin, carry_out, command, output, statuses, until
+from tests.providers.places import Origin, alive, carry_out, command, in_background, output, statuses, until
 from tests.world import World
 
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -128,3 +129,50 @@ def test_who_is_not_let_in_is_told(
     assert "Permission denied" in output(world.store)
     assert "Permission denied" in world.slack.transcript("C0OPS", viewer="U0ANA")
     assert not target.folder.exists()
+
+
+REMOTE = """#!/bin/sh
+umask 077
+printf '%s\\n' "$DEPLOY_KEY" > ../key
+exec ssh -tt -F none -i ../key -p {port} -o BatchMode=yes -o IdentitiesOnly=yes -o UserKnownHostsFile={known} \\
+    -- {user}@127.0.0.1 'echo "pid $$."; exec sleep 600'
+"""
+
+
+def remote(make_place: Callable[..., World], origin: Origin, target: Target, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A world whose deploys run a program on the other machine that does not end by itself."""
+    monkeypatch.setenv("DEPLOY_KEY", target.key.read_text().strip())
+    world = make_place(command(origin, env=["DEPLOY_KEY"]))
+    script = REMOTE.format(port=target.port, known=target.known, user=getpass.getuser())
+    origin.commit(world.github, {"release.sh": script})
+    world.say("U0ANA", "/deploy web/topic to production")
+    return world
+
+
+def test_cancelling_reaches_the_other_machine(
+    make_place: Callable[..., World], origin: Origin, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = remote(make_place, origin, target, monkeypatch)
+    thread_of_it = in_background(world)
+    until(lambda: re.search(r"pid \d+\.", output(world.store)), "it does not begin")
+    pid = int(output(world.store).partition("pid ")[2].partition(".")[0])
+    assert alive(pid)
+    world.deliver()
+    world.say("U0ANA", "/deploy cancel 1")
+    thread_of_it.join(20)
+    assert not thread_of_it.is_alive()
+    until(lambda: not alive(pid), "it goes on over there")
+    carry_out(world)
+    assert statuses(world)[-1][0] == "inactive"
+
+
+def test_another_machine_in_its_place_is_told(
+    make_place: Callable[..., World], origin: Origin, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = f"[127.0.0.1]:{target.port}"
+    target.known.write_text(f"{host} {target.key.with_suffix('.pub').read_text()}")
+    world = remote(make_place, origin, target, monkeypatch)
+    carry_out(world)
+    assert statuses(world)[-1] == ("failure", "release.sh ended with exit code 255")
+    assert "REMOTE HOST IDENTIFICATION HAS CHANGED" in output(world.store)
+    assert "Host key verification failed" in world.slack.transcript("C0OPS", viewer="U0ANA")
