@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from bot.deploys.errors import NotFoundAtGitHub, Unavailable
 from bot.providers.base import (
     DESCRIPTION,
     Fault,
@@ -29,6 +30,7 @@ from bot.providers.base import (
 POLL = 15.0  # seconds between looks, where no webhook comes
 PAUSE = 1.0  # seconds between two looks at least: each job sends webhooks of its own
 PICKED_UP = 120.0  # seconds in which a workflow with `on: deployment` must have begun
+SEEN = 60.0  # seconds in which a run that GitHub has told of must be seen
 CLOSE = timedelta(minutes=2)  # between a deployment and the runs that it starts
 FINAL = frozenset({"success", "failure", "error", "inactive"})
 MARKS = {"success": "✓", "neutral": "✓", "skipped": "–"}
@@ -41,8 +43,15 @@ Run = dict[str, Any]
 def run(work: Work, reporter: Reporter, number: int) -> Outcome:
     """Follows one run that was made for the deployment. Raises Fault when it is one of another commit."""
 
+    seen_by = time.monotonic() + SEEN
+
     def look() -> list[Run]:
-        found = work.github.ask("GET", f"actions/runs/{number}")
+        try:
+            found = work.github.ask("GET", f"actions/runs/{number}")
+        except NotFoundAtGitHub:
+            if time.monotonic() >= seen_by:
+                raise
+            raise Unavailable("GitHub", "its run is not seen everywhere yet") from None
         if found["head_sha"] != work.sha:
             cancel(work, reporter, [number])
             raise Fault(f"{work.ref} moved to {str(found['head_sha'])[:7]} just then; the run there was cancelled")

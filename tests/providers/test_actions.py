@@ -282,6 +282,24 @@ def test_a_run_that_appears_late_or_never(place: Make, monkeypatch: pytest.Monke
     assert settled(world) == ("error", "GitHub took deploy.yml on, but no run of it appeared within 0 s")
 
 
+def test_a_run_that_is_not_seen_at_once(place: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """GitHub tells its number, and not every part of it knows that yet."""
+    monkeypatch.setattr(following, "POLL", 0.05)
+    world = place()
+    world.github.slow_runs = 1
+    world.say("U0ANA", "/deploy web/topic to production")
+    thread_of_it = in_background(world)
+    until(lambda: "not seen everywhere yet" in output(world.store))
+    world.github.let_runs_appear("acme/web")
+    until(lambda: "queued\n" in output(world.store))
+    world.github.finish_run("acme/web", runs_of(world)[0].id)
+    assert ended(world, thread_of_it)[0] == "success"
+    monkeypatch.setattr(following, "SEEN", 0.1)
+    world.github.slow_runs = 1
+    state, description = settled(world)
+    assert (state, "GitHub refuses: not found" in description) == ("error", True)
+
+
 def test_runs_of_others_at_the_same_commit(place: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     world = place()
     world.github.older = True
