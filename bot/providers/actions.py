@@ -205,8 +205,8 @@ class _Dispatch:
                 found = work.github.ask("GET", f"commits/{kind}/{quote(name)}?per_page=1")
             except (UnknownRef, NotFoundAtGitHub):
                 continue
-            if found["sha"] == work.sha:
-                return name
+            if found["sha"] == work.sha:  # of a branch and a tag of one name GitHub would take the branch
+                return f"refs/{kind}/{name}" if heads else name
             heads.append(str(found["sha"])[:7])
         if heads:
             raise Fault(

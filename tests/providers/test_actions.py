@@ -202,6 +202,21 @@ def test_a_tag_is_run_at(place: Make) -> None:
     assert ended(world, thread_of_it)[0] == "success"
 
 
+def test_a_tag_with_the_name_of_a_branch_is_run_at(place: Make) -> None:
+    world = place()
+    world.github.tag("acme/web", "stable", "topic")
+    with world.github.change():
+        repo = world.github.repository("acme/web")
+        repo.branches["stable"] = repo.branches["main"]
+    world.github.create_deployment("acme/web", "refs/tags/stable", environment="production")
+    world.deliver()
+    thread_of_it = in_background(world)
+    until(lambda: runs_of(world))
+    assert dispatches(world)[0]["ref"] == "refs/tags/stable"
+    world.github.finish_run("acme/web", runs_of(world)[0].id)
+    assert ended(world, thread_of_it)[0] == "success"
+
+
 def test_a_branch_with_any_name_is_run_at(place: Make) -> None:
     world = place()
     for branch in ("a/b#c?d=1&e", "ü/🚀", "x%2Fy", "-x"):
