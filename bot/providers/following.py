@@ -31,6 +31,8 @@ POLL = 15.0  # seconds between looks, where no webhook comes
 PAUSE = 1.0  # seconds between two looks at least: each job sends webhooks of its own
 PICKED_UP = 120.0  # seconds in which a workflow with `on: deployment` must have begun
 SEEN = 60.0  # seconds in which a run that GitHub has told of must be seen
+INSIST = 8.0  # seconds for which GitHub is asked to cancel; who must stop has ten
+FIRST_PAUSE = 0.5  # seconds between the first two of these requests
 CLOSE = timedelta(minutes=2)  # between a deployment and the runs that it starts
 FINAL = frozenset({"success", "failure", "error", "inactive"})
 MARKS = {"success": "✓", "neutral": "✓", "skipped": "–"}
@@ -186,13 +188,23 @@ def _outcome(runs: Sequence[Run], jobs: Sequence[dict[str, Any]]) -> Outcome:
 
 
 def cancel(work: Work, reporter: Reporter, numbers: Sequence[int]) -> None:
-    """Cancels runs, as far as GitHub lets us: the deployment ends either way."""
+    """Cancels runs, as far as GitHub lets us: the deployment ends either way. Where it does not answer it is asked again,
+    for as long as there is."""
+    until, pause = time.monotonic() + INSIST, FIRST_PAUSE
     for number in numbers:
-        try:
-            work.github.ask("POST", f"actions/runs/{number}/cancel")
-            reporter.write(f"Run {number} is cancelled\n")
-        except (PersonError, TryLater) as problem:
-            reporter.write(f"Run {number} could not be cancelled: {problem!r}\n")
+        while True:
+            try:
+                work.github.ask("POST", f"actions/runs/{number}/cancel")
+                reporter.write(f"Run {number} is cancelled\n")
+            except TryLater as problem:
+                if time.monotonic() + pause < until:
+                    time.sleep(pause)
+                    pause *= 2
+                    continue
+                reporter.write(f"Run {number} could not be cancelled: {problem!r}\n")
+            except PersonError as problem:
+                reporter.write(f"Run {number} could not be cancelled: {problem!r}\n")
+            break
 
 
 def _started_by(work: Work) -> list[Run]:

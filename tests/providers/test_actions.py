@@ -402,6 +402,27 @@ def test_cancelling_cancels_the_run(place: Make) -> None:
     assert f"Run {run.id} is cancelled\n" in output(world.store)
 
 
+@pytest.mark.parametrize("trouble", [{"status": 502}, {"drop": "before"}, {"drop": "after"}])
+def test_cancelling_is_told_until_it_is_heard(
+    place: Make, monkeypatch: pytest.MonkeyPatch, trouble: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(following, "FIRST_PAUSE", 0.02)
+    world = place()
+    thread_of_it, run = begun(world)
+    world.deliver()
+    world.github.fail("POST", ".*/cancel", times=2, **trouble)
+    world.say("U0ANA", "/deploy cancel 1")
+    assert ended(world, thread_of_it)[0] == "inactive"
+    assert run.conclusion == "cancelled"
+    monkeypatch.setattr(following, "INSIST", 0.1)
+    thread_of_it, run = begun(world)
+    world.deliver()
+    world.github.fail("POST", ".*/cancel", times=1000, **trouble)
+    world.say("U0ANA", "/deploy cancel 2")
+    assert ended(world, thread_of_it)[0] == "inactive"
+    assert "could not be cancelled" in output(world.store, 2)
+
+
 def cancelled_between_two_attempts(world: World) -> WorkflowRun:
     """A run that goes on at GitHub when its deploy is cancelled, and that nobody here follows."""
     thread_of_it, run = begun(world)
