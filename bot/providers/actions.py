@@ -199,7 +199,7 @@ class _Dispatch:
         """The branch or tag to run it at. Raises Fault when there is none whose head is the commit."""
         work = self._work
         name = re.sub(r"^refs/(heads|tags)/", "", work.ref)
-        heads = []
+        heads: list[str] = []
         for kind in ("heads", "tags"):
             try:
                 found = work.github.ask("GET", f"commits/{kind}/{quote(name)}?per_page=1")

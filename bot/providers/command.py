@@ -305,7 +305,7 @@ def _check_out(
 ) -> None:
     """Fetches just that commit. The token goes to git alone, in its environment, which nobody else can read."""
     reporter.in_progress("Checking out the commit")
-    passed = passed | {name: work.variables[name] for name in ROADS if name in work.variables}
+    passed = {**passed} | {name: work.variables[name] for name in ROADS if name in work.variables}
     given = config.checkout
     url = given if isinstance(given, str) else work.github.clone_url
     environment = {

@@ -188,8 +188,8 @@ def _outcome(runs: Sequence[Run], jobs: Sequence[dict[str, Any]]) -> Outcome:
 
 
 def cancel(work: Work, reporter: Reporter, numbers: Sequence[int]) -> None:
-    """Cancels runs, as far as GitHub lets us: the deployment ends either way. Where it does not answer it is asked again,
-    for as long as there is."""
+    """Cancels runs, as far as GitHub lets us: the deployment ends either way. Where GitHub does not answer, it is asked
+    again for as long as there is."""
     until, pause = time.monotonic() + INSIST, FIRST_PAUSE
     for number in numbers:
         while True:
