@@ -6,6 +6,7 @@ https://docs.github.com/en/rest/actions/workflow-runs
 from __future__ import annotations
 
 import base64
+import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -198,7 +199,7 @@ def cancel(work: Work, reporter: Reporter, numbers: Sequence[int]) -> None:
                 reporter.write(f"Run {number} is cancelled\n")
             except TryLater as problem:
                 if time.monotonic() + pause < until:
-                    time.sleep(pause)
+                    threading.Event().wait(pause)  # nobody sets it: this run has a thread of its own
                     pause *= 2
                     continue
                 reporter.write(f"Run {number} could not be cancelled: {problem!r}\n")

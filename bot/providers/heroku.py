@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal
@@ -330,7 +331,7 @@ def _within(seconds: float) -> Callable[[float], None]:
         left = until - time.monotonic()
         if left <= 0:
             raise Stopped
-        time.sleep(min(pause, left))
+        threading.Event().wait(min(pause, left))  # nobody sets it: this run has a thread of its own
 
     return wait
 

@@ -17,6 +17,7 @@ from bot.__main__ import main
 from bot.deploys import integrators
 from bot.deploys.config import Config
 from bot.deploys.config_file import ConfigError, read_config
+from bot.providers.command import PROXIES
 from bot.providers.needed import missing, secret_names
 from tests.providers.places import carry_out, output, statuses
 from tests.world import World
@@ -174,7 +175,7 @@ def test_variables_that_are_missing_are_named_with_who_asks() -> None:
     config = read_config(CONFIG.format(provider="{type: command, run: [x], env: [DEPLOY_KEY, OTHER]}"))
     place = "apps.web.environments.production.provider"
     assert missing(config, lambda names: {"OTHER": "x"}) == [("DEPLOY_KEY", place)]
-    assert secret_names(config) == ["DEPLOY_KEY", "OTHER"]
+    assert set(secret_names(config)) == {"DEPLOY_KEY", "OTHER", *PROXIES}
 
 
 def test_the_bot_does_not_start_without_them(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bot.deploys.config_file import read_config
+from bot.providers.command import PROXIES
 from bot.providers.needed import missing, secret_names
 from tests.front.chat import thread
 from tests.providers.places import carry_out, local, newest_card, output, program, statuses
@@ -51,4 +52,4 @@ def test_a_preview_is_brought_up_and_taken_down(make_world: Callable[..., World]
 def test_what_its_provider_needs_is_asked_for_and_hidden() -> None:
     config = read_config(CONFIG.format(provider="{type: command, run: [x], env: [PREVIEW_KEY]}"))
     assert missing(config, lambda names: {}) == [("PREVIEW_KEY", "apps.web.previews.provider")]
-    assert secret_names(config) == ["PREVIEW_KEY"]
+    assert set(secret_names(config)) == {"PREVIEW_KEY", *PROXIES}
