@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from bot.deploys.clock import Clock
-from bot.deploys.errors import AskedTooLate, PersonError, TryLater, UnknownApp
+from bot.deploys.errors import AskedTooLate, PersonError, TryLater, UnknownApp, UnknownEnvironment
 from bot.deploys.model import Deploy
 from bot.service import Service
 from bot.slack.answers import MEANWHILE, SORRY, Answers
@@ -81,7 +81,8 @@ class Conversation:
         try:
             command = parse(said.text)
         except ParseError as error:
-            self._answers.alone(said, replies.not_understood(error, offer=self._possible(error.nearest)))
+            offer = next((text for text in error.nearest if self._possible(text, error.text)), "")
+            self._answers.alone(said, replies.not_understood(error, offer))
             return
         waited = self._clock.now() - job.created_at
         if waited >= PATIENCE and job.attempts == 1 and command.name not in READING:
@@ -106,15 +107,19 @@ class Conversation:
         if message is not None:
             self._answers.alone(said, message)
 
-    def _possible(self, text: str) -> bool:
-        """Whether a mended command names an app there is: `rollback to web` would parse, and nobody meant it."""
-        if not text:
-            return False
-        command = parse(text)
+    def _possible(self, text: str, typed: str) -> bool:
+        """Whether a mended command names what there is: `rollback to web` would parse, and nobody meant it. A ref that
+        was not typed as one is looked for among those that are remembered."""
+        command, config = parse(text), self._service.config
         targets = [command.target, command.environment] if command.either else [command.target]
-        for target in targets:
+        for target in filter(None, targets):
             try:
-                return not target or bool(self._service.config.target(target))
-            except UnknownApp:
+                name, app, ref = config.target(target)
+                for place in (command.origin, "" if command.either else command.environment):
+                    if place:
+                        config.environment(name, place)
+            except (UnknownApp, UnknownEnvironment):
                 continue
-        return False
+            as_typed = target in typed.split() or not ref
+            return as_typed or ref in self._service.freshen_refs(app.repository).names
+        return not any(targets)

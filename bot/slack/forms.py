@@ -53,6 +53,8 @@ class Form:
     written: str = ""
     examples: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    # What else people call it; no command, but understood as a slip for this one.
+    also: tuple[str, ...] = ()
 
     @property
     def usage(self) -> str:
@@ -107,6 +109,7 @@ FORMS: tuple[Form, ...] = (
             "`!` forces: checks are skipped, and everyone can see it.",
             "With a time, in your own time zone, it goes then: what would be refused now is judged at that time.",
         ),
+        also=("redeploy", "release", "ship", "push", "schedule"),
     ),
     Form(
         "check",
@@ -120,7 +123,7 @@ FORMS: tuple[Form, ...] = (
         notes=("Nothing is deployed and nobody is asked.", "With `!` it is about a forced deploy."),
     ),
     Form("help", "Say what can be typed", slot="TOPIC", holds="topic", examples=("help", "help deploy")),
-    Form("apps", "List the apps and their environments"),
+    Form("apps", "List the apps and their environments", also=("list", "ls")),
     Form(
         "where",
         "Say what is live in each environment of an app",
@@ -128,6 +131,7 @@ FORMS: tuple[Form, ...] = (
         holds="target",
         required=True,
         examples=("where web",),
+        also=("live", "what"),
     ),
     Form(
         "status",
@@ -153,6 +157,7 @@ FORMS: tuple[Form, ...] = (
         required=True,
         clauses=(_IN,),
         examples=("history web", "history web/topic in staging"),
+        notes=("`history #42` tells all that happened to one deploy: who asked, who agreed, what was reported.",),
     ),
     Form(
         "diff",
@@ -171,6 +176,7 @@ FORMS: tuple[Form, ...] = (
         required=True,
         examples=("approve 42", "approve #42"),
         notes=("The number is on the deploy's card.",),
+        also=("lgtm", "accept"),
     ),
     Form(
         "reject",
@@ -180,6 +186,7 @@ FORMS: tuple[Form, ...] = (
         required=True,
         clauses=(_BECAUSE,),
         examples=("reject 42 because tests are flaky", "reject #42"),
+        also=("deny",),
     ),
     Form(
         "cancel",
@@ -188,6 +195,7 @@ FORMS: tuple[Form, ...] = (
         holds="number",
         required=True,
         examples=("cancel 42",),
+        also=("stop", "abort", "kill"),
     ),
     Form("schedules", "List what goes later, and what goes again and again"),
     Form(
@@ -216,6 +224,7 @@ FORMS: tuple[Form, ...] = (
         clauses=(_HERE, _BACK_TO, _BECAUSE),
         examples=("rollback web in production", "rollback web in production to v1.3 because prices are wrong"),
         notes=("Checks and order are skipped; locks, freezes and approvals are not.",),
+        also=("undo", "revert"),
     ),
     Form(
         "promote",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
+from urllib.parse import unquote
 
 from bot.deploys.nearest import nearest
 from bot.deploys.times import parse_duration, parse_wall
@@ -52,15 +53,27 @@ class Command:
     either: bool = field(default=False, compare=False)
 
 
-_DEPLOY = re.compile(r"(?i:deploy)?(?::(?P<task>[\w.:-]+))?(?P<force>!)?")
+# A task does not end in a colon: `:rocket:` is what Slack makes of an emoji.
+_DEPLOY = re.compile(r"(?i:deploy)?(?::(?P<task>[\w.:-]*[\w.-]))?(?P<force>!)?")
 _NUMBER = re.compile(r"#?([0-9]{1,18})")  # as many digits as every database keeps
 _WANTED = {"target": "an app", "number": "a deploy's number"}
+# What a word or a reason is put in that is pasted, stressed or shown as code.
+_WRAPPED = re.compile(r"`([^`]+)`|\*([^*]+)\*|\"([^\"]+)\"|'([^']+)'|“([^“”]+)”|‘([^‘’]+)’")
+_LINK = re.compile(
+    r"https?://[^/\s]+/([\w.-]+/[\w.-]+?)(?:\.git)?(?:/(tree|commit|releases/tag|pull)/([^?#\s]+))?/?(?:[?#]\S*)?"
+)
+_ENDS = re.compile(r"(?<=\w)[.,;]+$")
+_TRIFLES = frozenset("please pls plz now asap thanks thx".split())
+_FORCING = frozenset("force forced --force -f".split())
+_JOINING = frozenset("and or & + by it is".split())  # what begins no reason
+_UNIT = re.compile(r"(?i)^(?:sec(?:ond)?s?|min(?:ute)?s?|h(?:ou)?rs?|days?|weeks?)(?=!?$)")
+_HELP = frozenset("? -h --help".split())
 
 
 class ParseError(Exception):
     """The text is no command. `start` and `end` say which characters of `text` are at fault.
 
-    `nearest` is a command that the text is one slip away from, where there is one.
+    `nearest` are commands that the text is one slip away from, the likeliest first.
     """
 
     def __init__(self, text: str, start: int, end: int, expected: str, form: Form | None) -> None:
@@ -70,21 +83,26 @@ class ParseError(Exception):
         self.end = end
         self.expected = expected
         self.form = form
-        self.nearest = ""
+        self.nearest: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class _Word:
+    """A word as it is understood, where it stands, and as it was typed."""
+
     text: str
     start: int
     end: int
+    typed: str = ""
 
 
 def parse(text: str) -> Command:
     """The command in `text` (what follows `/deploy` or the bot's name). Raises ParseError.
 
-    An empty text asks for help.
+    An empty text asks for help. `/deploy` in front is passed over: our own answers are pasted behind a mention, since
+    Slack takes no slash command in a thread.
     """
+    text = re.sub(r"(?i)^/deploy(?!\S)\s*", "", _bare(text))
     try:
         return _parse(text)
     except ParseError as error:
@@ -95,8 +113,11 @@ def parse(text: str) -> Command:
 def _parse(text: str) -> Command:
     if len(text) > LONGEST:
         raise ParseError(text[:80] + "…", 0, 80, f"a command of at most {LONGEST} characters", None)
-    words = [_Word(match.group(), match.start(), match.end()) for match in re.finditer(r"\S+", text)]
-    if not words:
+    words = [
+        _Word(_linked(_bare(match.group())), match.start(), match.end(), match.group())
+        for match in re.finditer(r"\S+", text)
+    ]
+    if not words or (len(words) == 1 and words[0].text in _HELP):
         return Command("help")
     first = words[0].text
     name, forced = _unforced(first)
@@ -135,33 +156,83 @@ def render(command: Command) -> str:
 
 
 def nearest_form(word: str) -> Form | None:
-    """The form whose name is most like a word somebody typed; None for what is no word, such as a mention."""
-    names = nearest(word, BY_NAME, limit=1) if word[:1].isalpha() else []
-    return BY_NAME[names[0]] if names else None
+    """The form whose name is most like a word somebody typed, or that people call so; None for what is no word, such as
+    a mention."""
+    if not word[:1].isalpha():
+        return None
+    called = next((form for form in FORMS if word.lower() in form.also), None)
+    names = nearest(word, BY_NAME, limit=1)
+    return called or (BY_NAME[names[0]] if names else None)
 
 
-def _nearest(error: ParseError) -> str:
-    """The text with the word at fault read as the keyword it is most like, or with the missing one before it."""
-    text, start, end = error.text, error.start, error.end
-    word, form = text[start:end], error.form
-    if form is None or not word or not error.expected.startswith("`"):
-        return ""
-    missing = re.findall(r"`(\w+)", error.expected)  # `to ENV`, `because REASON`, or a command's name
+def _nearest(error: ParseError) -> tuple[str, ...]:
+    """The commands that the text may have been meant as: with the word at fault read as another, or left out, or with
+    what is missing before it."""
+    text, start, end, form = error.text, error.start, error.end, error.form
+    word = text[start:end]
+    if form is None or not word:
+        return ()
+    before, behind = text[:start], text[end:]
+    attempts = [before + form.name + behind] if error.expected == f"`{form.name}`" else []
+    if form.force and word.lower() in _FORCING:
+        attempts.append(f"{before}!{behind}")
+    elif word.lower().rstrip(".,!") in _TRIFLES or not re.search(r"\w", word) or re.fullmatch(r":[\w+-]+:", word):
+        attempts += [before.rstrip(" ,") + behind, f"{before}to{behind}"]
+    elif _NUMBER.fullmatch(plain := _ENDS.sub("", word)):
+        attempts.append(before + plain + behind)
+    if not attempts and error.expected.startswith("`"):
+        attempts += _with_keyword(text, start, end, error.expected, form)
+    return tuple(dict.fromkeys(" ".join(attempt.split()) for attempt in attempts if _parses(attempt)))
+
+
+def _with_keyword(text: str, start: int, end: int, expected: str, form: Form) -> list[str]:
+    """With the word at fault read as the keyword it is most like, with a missing one before it, or as a ref."""
+    word, before = text[start:end], text[:start]
+    keywords = [form.name, *(keyword for clause in form.clauses for keyword in clause.words)]
+    attempts = [before + keyword + text[end:] for keyword in nearest(word, keywords, limit=1)]
+    if word.lower() in keywords:
+        return attempts
+    missing = re.findall(r"`(\w+)", expected)  # `to ENV`, `because REASON`, or a command's name
     likely = ["for", "in"] if _is_duration(word) else ["until", "at"] if _is_time(word) else []
     missing.sort(key=lambda keyword: likely.index(keyword) if keyword in likely else len(likely))
+    if _is_duration(word):
+        missing = [keyword for keyword in missing if keyword in likely]
     if not likely and "at" in missing:  # which would take whatever words there are
         missing.remove("at")
-    keywords = [form.name, *(keyword for clause in form.clauses for keyword in clause.words)]
-    attempts = [text[:start] + keyword + text[end:] for keyword in nearest(word, keywords, limit=1)]
-    if word.lower() not in keywords:
-        attempts += [f"{text[:start]}{keyword} {text[start:]}" for keyword in missing]
-    for attempt in attempts:
-        try:
-            _parse(attempt)
-        except ParseError:
-            continue
-        return " ".join(attempt.split())
-    return ""
+    if "because" in missing and not _is_reason(form, text[start:], before):
+        missing.remove("because")
+    attempts += [f"{before}{keyword} {text[start:]}" for keyword in missing]
+    if "/REF" in form.slot and _is_target(form, before):
+        attempts.append(f"{before.rstrip()}/{text[start:]}")
+    return attempts
+
+
+def _is_reason(form: Form, text: str, before: str) -> bool:
+    """Whether words are likelier a reason that lacks its `because` than a slip: taken for one, `topic to prod` would
+    bring something else somewhere else."""
+    first, *more = text.split()
+    keywords = {keyword for each in FORMS for clause in each.clauses for keyword in clause.words}
+    placed = form.name != "deploy" or re.search(r"(?i)\s(?:to|in|on)\s", before) is not None
+    return bool(more) and placed and not _is_time(first) and first.lower() not in keywords | _JOINING
+
+
+def _is_target(form: Form, text: str) -> bool:
+    """Whether a text is a command that names just an app, without a ref."""
+    try:
+        command = _parse(text)
+    except ParseError:
+        return False
+    return command == Command(form.name, target=command.target, task=command.task) and not re.search(
+        "[/@]", command.target
+    )
+
+
+def _parses(text: str) -> bool:
+    try:
+        _parse(text)
+    except ParseError:
+        return False
+    return True
 
 
 class _Reader:
@@ -213,7 +284,7 @@ class _Reader:
             if number is None or not int(number[1]):
                 self._fail(word, wanted)
             self._values["number"] = int(number[1])
-        elif form.holds == "target" and (not value or value[0] in "/@"):
+        elif form.holds == "target" and (not value or value[0] in "/@<"):
             self._fail(word, wanted)
         else:
             self._values[form.holds] = value
@@ -224,7 +295,7 @@ class _Reader:
         if not second.text or second.text == "!" or self._starts_clause(second):
             return
         form = nearest_form(self._words[0].text)
-        if form is None or form.name == "deploy":
+        if form is None:
             self._fail(second, self._clauses_left())
         raise ParseError(self._text, self._words[0].start, self._words[0].end, f"`{form.name}`", form)
 
@@ -234,6 +305,8 @@ class _Reader:
         if not clauses:
             self._fail(word, self._clauses_left())
         self._position += 1
+        if any(clause.name == "duration" for clause in clauses):
+            self._join_length()
         first = self._here()
         # `in 30m` is a length of time, `in production` a place.
         length = _is_duration(first.text.removesuffix("!"))
@@ -260,7 +333,15 @@ class _Reader:
         while clause.mark and words and words[-1].text == "!":
             self._force = True
             words.pop()
-        return " ".join(word.text for word in words)
+        return _bare(" ".join(word.typed for word in words))
+
+    def _join_length(self) -> None:
+        """`30 min` and `30 minutes` are one word."""
+        pair = self._words[self._position : self._position + 2]
+        if len(pair) == 2 and pair[0].text.isdigit():
+            text = pair[0].text + _UNIT.sub(lambda unit: unit[0][0], pair[1].text)
+            if _is_duration(_unforced(text)[0]):
+                self._words[self._position : self._position + 2] = [_Word(text, pair[0].start, pair[1].end, text)]
 
     def _words_up_to_a_keyword(self) -> str:
         start = self._position
@@ -310,8 +391,8 @@ def _with_colon_apart(form: Form, words: list[_Word]) -> list[_Word]:
             break
         before = word.text.removesuffix(":")
         if before != word.text and not _is_keyword(form, before):
-            colon = _Word(":", word.end - 1, word.end)
-            return [*words[:position], _Word(before, word.start, word.end - 1), colon, *words[position + 1 :]]
+            colon = _Word(":", word.end - 1, word.end, ":")
+            return [*words[:position], _Word(before, word.start, word.end - 1, before), colon, *words[position + 1 :]]
     return words
 
 
@@ -338,6 +419,25 @@ def _is_time(text: str) -> bool:
     except ValueError:
         return text.lower() == "tomorrow"
     return True
+
+
+def _bare(text: str) -> str:
+    """A text without what it was put in as a whole: formatting or quotes."""
+    text = text.strip()
+    while (match := _WRAPPED.fullmatch(text)) is not None:
+        text = next(filter(None, match.groups())).strip()
+    return text
+
+
+def _linked(word: str) -> str:
+    """A link to something at GitHub as the target it stands for; any other word as it is."""
+    match = _LINK.fullmatch(word)
+    if match is None:
+        return word
+    repository, kind, what = match.groups()
+    if kind == "pull":
+        return f"{repository}#{what.partition('/')[0]}"
+    return f"{repository}@{unquote(what).rstrip('/')}" if what else repository
 
 
 def _unforced(text: str) -> tuple[str, bool]:

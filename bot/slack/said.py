@@ -88,11 +88,15 @@ def said_by(job: Job) -> Said | None:
     return said_by_click(body, job.delivery)
 
 
+# What can't be seen and comes along when something is copied, but for the joiners that some scripts are written with.
+_UNSEEN = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+
+
 def plain_text(text: str) -> str:
     """What a person typed, from how Slack writes it down: links to their labels, entities to characters."""
     text = re.sub(r"<(?:https?|mailto):[^|>]*\|([^>]*)>", r"\1", text)
     text = re.sub(r"<((?:https?|mailto):[^|>]*)>", r"\1", text)
-    return html.unescape(text).replace("\u00a0", " ").strip()
+    return _UNSEEN.sub("", html.unescape(text)).replace("\u00a0", " ").strip()
 
 
 def without_mention(text: str) -> str:

@@ -41,7 +41,7 @@ def test_no_text_does_harm(text: str) -> None:
     try:
         command = parse(text)
     except ParseError as error:
-        harmless(replies.not_understood(error))
+        harmless(replies.not_understood(error, next(iter(error.nearest), "")))
         return
     assert command.name in BY_NAME
     assert 0 <= command.number < 10**18
@@ -70,14 +70,14 @@ def harmless(message: Message) -> None:
 
 
 WORD = st.text(
-    st.characters(codec="utf-8").filter(lambda letter: not letter.isspace() and letter not in "/!@"),
+    st.characters(codec="utf-8").filter(lambda letter: not letter.isspace() and letter not in "/!@<`*\"'\u201c\u2018"),
     min_size=1,
     max_size=12,
 ).filter(lambda word: word.lower() not in RESERVED | KEYWORDS and not word.endswith(":"))
 TARGET = st.builds(
     lambda app, mark, ref: app + mark + ref if mark else app, WORD, st.sampled_from(["", "/", "@"]), WORD
 )
-TASK = st.from_regex(r"[\w.:-]{1,10}", fullmatch=True).map("deploy:{}".format)
+TASK = st.from_regex(r"[\w.:-]{0,9}[\w.-]", fullmatch=True).map("deploy:{}".format)
 OPTIONAL = st.just("") | WORD
 REASON = st.lists(WORD | st.sampled_from(["to", "in", "!", "because", ":", "x:"]), max_size=5).map(" ".join)
 DURATION = st.sampled_from(["", "90s", "30m", "30min", "1h30M", "2d", "1w"])

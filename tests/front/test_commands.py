@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.front.chat import ask, cards, newest, writes
+from tests.front.chat import ask, cards, newest, posted, writes
 from tests.world import World
 
 # What is typed, and what becomes of it: the ref that was meant, environment, task, hosts, forced, reason.
@@ -191,6 +191,7 @@ def test_the_same_again_by_another_command_is_pointed_to_the_first(world: World)
     assert len(writes(world)) == 3
 
 
+PULL = "A pull request goes by its branch:"
 UNKNOWN = [
     ("wbe to prod", "I know no app `wbe`. Did you mean `web`? `/deploy apps` lists them all."),
     ("wbe/topic", "I know no app `wbe`. Did you mean `web`? `/deploy apps` lists them all."),
@@ -202,6 +203,13 @@ UNKNOWN = [
     ("web/login", "`acme/web` has no branch, tag or commit `login`. Did you mean `fix/login-loop`?"),
     ("web/zzz", "`acme/web` has no branch, tag or commit `zzz`. Has it been pushed?"),
     ("web/0123456", "`acme/web` has no branch, tag or commit `0123456`. Has it been pushed?"),
+    (
+        "deploy #12",
+        f"I know no app `#12`. {PULL} `/deploy APP/BRANCH to ENV`. `/deploy history #12` tells of deploy #12.",
+    ),
+    ("web#12 to prod", f"I know no app `web#12`. {PULL} `/deploy web/BRANCH to ENV`."),
+    ("https://github.com/acme/web/pull/7", f"I know no app `acme/web#7`. {PULL} `/deploy acme/web/BRANCH to ENV`."),
+    ("web/#12", "`acme/web` has no branch, tag or commit `#12`. A pull request goes by the name of its branch."),
     ("web/a..b", "`acme/web` has no branch, tag or commit `a..b`. Has it been pushed?"),
     ("web/../../secrets", "`acme/web` has no branch, tag or commit `../../secrets`. Has it been pushed?"),
 ]
@@ -250,9 +258,40 @@ def test_without_a_default_environment_one_must_be_named(make_world: Callable[..
     assert world.github.deployments("acme/api")[0]["environment"] == "lab"
 
 
+# Typed in a hurry, or pasted: the ref, the environment and the reason that go out.
+PASTED = [
+    ("`web/topic` to `staging`", ("topic", "staging", "")),
+    ("/deploy web/topic to staging", ("topic", "staging", "")),
+    ("*Deploy* web\u200b/topic\ufeff to\u00a0staging", ("topic", "staging", "")),
+    ("web to \u201cstaging\u201d because \u201cit\u2019s urgent\u201d", ("main", "staging", "it\u2019s urgent")),
+    ("https://github.com/acme/web/tree/topic to staging", ("topic", "staging", "")),
+    ("https://github.com/acme/web/commit/{sha}", ("{sha}", "production", "")),
+]
+
+
+def test_what_is_pasted_is_read_as_it_looks(world: World) -> None:
+    sha = world.github.head("acme/web", "topic")
+    for number, (typed, (ref, environment, reason)) in enumerate(PASTED):
+        typed, ref = typed.format(sha=sha), ref.format(sha=sha)
+        # Slack marks up links in messages, and leaves what follows `/deploy` as it is.
+        world.say("U0ANA", f"@shipbot {typed}" if number % 2 else f"/deploy {typed}")
+        made = world.github.deployments("acme/web")[0]
+        because = f": {reason}" if reason else ""
+        assert (typed, made["description"]) == (typed, f"web {ref} to {environment} by ana{because}")
+        world.report("error")
+
+
+def test_an_emoji_is_no_task(world: World) -> None:
+    assert "Did you mean" not in ask(world, "/deploy :rocket: web to prod")
+    assert cards(world) == []
+    world.say("U0ANA", "/deploy deploy:db:seed web")
+    [card] = posted(world.slack)
+    assert card.text.startswith("web deploy:db:seed to production")
+
+
 LATER = "`at TIME`, `in DURATION` or `because REASON`"
 SLIPS = [
-    ("deploy", "an app", "", 14),
+    ("deploy", "an app", "", 7),
     ("@topic", "an app", "", 8),
     ("/topic", "an app", "", 8),
     ("web production", f"`to ENV[/HOSTS]`, {LATER}", "web to production", 12),
@@ -268,7 +307,8 @@ SLIPS = [
     ("where", "an app", "", 13),
     ("status web production", "`in ENV`", "status web in production", 19),
     ("status in production", "an app", "", 15),
-    ("where web now", "the end", "", 18),
+    ("where web then", "the end", "", 18),
+    ("where web now", "the end", "where web", 18),
     ("web " + "because " * 400, "a command of at most 2000 characters", "", 8),
 ]
 
@@ -280,9 +320,12 @@ def test_what_does_not_parse_is_pointed_at(world: World) -> None:
         assert (text, answer[2].index("^")) == (text, column)
         offer = answer[3] if len(answer) > 3 else ""
         if near:
-            assert (text, offer) == (text, f"Did you mean `/deploy {near}`?")
+            slash = "/" if near.startswith("deploy ") else "/deploy "
+            assert (text, offer) == (text, f"Did you mean `{slash}{near}`?")
         elif len(text) < 2000:
             assert (text, offer[:20]) == (text, "This works: `/deploy")
+        if offer:
+            assert offer.replace("`", "")[:100] in world.slack.messages("C0OPS")[-1].text  # read aloud, too
     assert cards(world) == []
 
 
@@ -304,7 +347,16 @@ def test_an_answer_that_comes_too_late_for_slack_goes_to_a_direct_message(world:
     )
 
 
-def test_a_mended_command_is_offered_only_where_there_is_such_an_app(world: World) -> None:
+def test_a_mended_command_is_offered_only_where_it_can_be_done(world: World) -> None:
+    for text, near in (
+        ("deploy web to prod please", "/deploy web to prod"),
+        ("web topic to prod", "/deploy web/topic to prod"),
+        ("deploy web topic", "/deploy web/topic"),
+        ("diff web topic in prod", "/deploy diff web/topic in prod"),
+    ):
+        assert f"Did you mean `{near}`?" in ask(world, f"/deploy {text}"), text
+    for slip in ("deploy web api", "web and api", "freeze web 2h", "rollback web by 2", "web --loud"):
+        assert "Did you mean" not in ask(world, f"/deploy {slip}"), slip
     assert "Did you mean `/deploy web to production`?" in ask(world, "/deploy web production")
     for slip in ("rollback web", "cancel 9"):
         assert "Did you mean" not in ask(world, f"/deploy {slip}"), slip

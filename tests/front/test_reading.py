@@ -40,6 +40,7 @@ def test_help_on_one_form(world: World) -> None:
             "`/deploy history APP[/REF] [in ENV]`",
             "• `/deploy history web`",
             "• `/deploy history web/topic in staging`",
+            "`history #42` tells all that happened to one deploy: who asked, who agreed, what was reported.",
         ]
     )
     assert ask(world, "/deploy help hist") == ask(world, "/deploy help HISTORY") == history
@@ -258,8 +259,7 @@ def test_diff_of_a_branch_of_everything_and_of_nothing(world: World) -> None:
     )
     assert f"runs {head}. It lacks 1 commit of what is live." in ask(world, f"/deploy diff web/{base} in stg")
     assert ask(world, "/deploy diff web") == (
-        ":no_entry: Nothing of *web* is live in *production* yet, so there is nothing to compare with. "
-        "`/deploy web to production` would be the first."
+        ":no_entry: Nothing of *web* is live in *production* yet. `/deploy web to production` would be the first."
     )
     assert ask(world, "/deploy diff web/topci in stg") == (
         ":no_entry: `acme/web` has no branch, tag or commit `topci`. Did you mean `topic`?"

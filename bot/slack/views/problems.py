@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
@@ -66,6 +67,14 @@ def _near(near: object, names: object, what: str) -> str:
 
 
 def _unknown_app(facts: Facts) -> str:
+    typed = re.fullmatch(r"([^#]*)#(\d{1,18})", facts["name"])
+    if typed is not None:  # a pull request's branch is not known here, and it may be somebody else's
+        app = typed[1] if typed[1] in facts["near"] else "APP"
+        history = "" if typed[1] else f" {code(f'/deploy history #{typed[2]}')} tells of deploy #{typed[2]}."
+        return (
+            f"I know no app {code(facts['name'])}. A pull request goes by its branch: "
+            f"{code(f'/deploy {app}/BRANCH to ENV', 200)}.{history}"
+        )
     near = _near(facts["near"], facts["known"], "I know")
     return f"I know no app {code(facts['name'])}.{near} `/deploy apps` lists them all."
 
@@ -110,6 +119,8 @@ def _pull_over(facts: Facts) -> str:
 def _unknown_ref(facts: Facts) -> str:
     near = _near(facts["near"], [], "")
     missing = "" if near else " Has it been pushed?"
+    if re.fullmatch(r"#\d+", facts["name"]):
+        missing = " A pull request goes by the name of its branch."
     return f"{code(facts['repository'])} has no branch, tag or commit {code(facts['name'])}.{near}{missing}"
 
 
@@ -119,9 +130,10 @@ def _wrong_room(facts: Facts) -> str:
 
 
 def _nothing_live(facts: Facts) -> str:
+    app, place = facts["app"], facts["environment"]
     return (
-        f"Nothing of {name(facts['app'])} is live in {name(facts['environment'])} yet, so there is nothing to "
-        f"compare with. `/deploy {facts['app']} to {facts['environment']}` would be the first."
+        f"Nothing of {name(app)} is live in {name(place)} yet. "
+        f"{code(f'/deploy {app} to {place}', 200)} would be the first."
     )
 
 

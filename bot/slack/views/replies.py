@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -73,26 +74,32 @@ def help_topic(topic: str) -> Message:
     return Message(f"{form.summary}: /deploy {escape(form.usage)}", paragraphs(lines))
 
 
-def not_understood(error: ParseError, *, offer: bool = True) -> Message:
-    """Where a command went wrong, and the nearest one that works, unless it is not to be offered."""
+def not_understood(error: ParseError, offer: str) -> Message:
+    """Where a command went wrong, and what may have been meant, which is '' when that is not known."""
     text = seen(error.text)
     start = max(0, min(error.start, len(text)))
     first = max(0, start - _SHOWN_COMMAND // 2)
     shown = text[first : first + _SHOWN_COMMAND]
     width = max(1, min(error.end, first + _SHOWN_COMMAND) - start)
-    prefix = "/deploy " if first == 0 else "… "
+    prefix = _prefix(text) if first == 0 else "… "
     # In a code block; what would close it or start a mention is made harmless.
     quoted = escape(f"{prefix}{shown}".replace("`", "ʼ"))
     marker = " " * (len(prefix) + start - first) + "^" * width
+    if offer and len(offer) <= _SHOWN_COMMAND:
+        way_out = f"Did you mean {code(_prefix(offer) + offer, 200)}?"
+    else:
+        way_out = _try(error.form) if error.form is not None else ""
     blocks = [
         section(f":thinking_face: I expected {escape(error.expected)} here:"),
         section(f"```{quoted}\n{marker}```"),
+        *([section(way_out)] if way_out else []),
     ]
-    if offer and error.nearest and len(error.nearest) <= _SHOWN_COMMAND:
-        blocks.append(section(f"Did you mean {code(f'/deploy {error.nearest}', 200)}?"))
-    elif error.form is not None:
-        blocks.append(section(_try(error.form)))
-    return Message(f"I did not understand that: expected {plain(escape(error.expected))}", blocks)
+    return Message(f"I did not understand that: expected {plain(escape(error.expected))}. {plain(way_out)}", blocks)
+
+
+def _prefix(text: str) -> str:
+    """What makes a slash command of it: just the slash where it has the word already."""
+    return "/" if re.match(r"(?i)deploy(?!\S)", text) else "/deploy "
 
 
 def _try(form: Form) -> str:

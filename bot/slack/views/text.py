@@ -262,7 +262,7 @@ def plain(markup: str) -> str:
     """A line of ours as a sentence for notifications: links and emphasis taken out, still escaped."""
     text = re.sub(r"<!date\^[^|>]*\|([^>]*)>", r"\1", markup)
     text = re.sub(r"<https?://[^|>]*\|([^>]*)>", r"\1", text)
-    text = re.sub(r":[a-z_]+:\s*", "", text)
+    text = re.sub(r"(?<!\w):[a-z_]+:(?!\w)\s*", "", text)  # not that of the task `deploy:db:seed`
     return text.replace("*", "").replace("`", "").strip()
 
 
