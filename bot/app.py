@@ -66,6 +66,7 @@ from bot.slack.outbox import Outbox
 from bot.slack.reviews import Reviews
 from bot.slack.said import Said
 from bot.slack.sender import Sender
+from bot.slack.strangers import Strangers
 from bot.slack.views.text import Links
 from bot.store import jobs, logs, paces, retention, rooms, runs, sends
 from bot.store.engine import Store
@@ -119,6 +120,7 @@ class Bot:
         self._clicks = Clicks(self.service, reader, answers, links, self.clock, self._in_view)
         self._home = Home(self.service, reader, self.slack, answers, links, self.clock, self._form, self._clicks.act)
         self._conversation = Conversation(self.service, commands, answers, self.clock, self._form)
+        self._strangers = Strangers(self.slack, answers, self._configured)
         self._outbox = Outbox(store, self.slack, sender, links, self.clock, self.service.onward)
         self._reviews = Reviews(store, sender, links)
         self._intake = Intake(store, self.clock)
@@ -226,9 +228,9 @@ class Bot:
     def _handlers(self) -> Mapping[str, Handler]:
         handlers: dict[str, Handler] = {
             COMMAND: self._conversation.command,
-            EVENT: self._event,
-            CLICK: self._clicks.click,
-            VIEW: self._form.submitted,
+            EVENT: self._of_ours(self._event),
+            CLICK: self._of_ours(self._clicks.click),
+            VIEW: self._of_ours(self._form.submitted),
             TELL: self._conversation.tell,
             CARD: self._outbox.show,
             REVIEW: self._reviews.show,
@@ -261,6 +263,15 @@ class Bot:
         def handle(job: Job) -> None:
             self._configured.refresh()
             with giving_way() if job.priority == jobs.BACKGROUND else contextlib.nullcontext():
+                handler(job)
+
+        return handle
+
+    def _of_ours(self, handler: Handler) -> Handler:
+        """The handler of what people do, for those who are no strangers."""
+
+        def handle(job: Job) -> None:
+            if not self._strangers.turned_away(job):
                 handler(job)
 
         return handle

@@ -364,6 +364,15 @@ class Config(Strict):
         names = [alias for key, item in environments.items() for alias in (key, *item.aliases)]
         raise UnknownEnvironment(app_name, name, nearest(name, names), list(environments))
 
+    def names(self, user: str) -> bool:
+        """Whether a Slack user is named anywhere in it."""
+        places = [place for app in self.apps.values() for place in app.environments.values()]
+        places += [app.previews.place for app in self.apps.values() if app.previews is not None]
+        listed = [
+            (*each.deployers, *each.override, *(each.approvals.approvers if each.approvals else ())) for each in places
+        ]
+        return user in self.admins or user in self.users or any(user in each for each in listed)
+
     def check_room(self, app_name: str, room: str) -> None:
         """Raises WrongRoom where the app names its rooms and this is none of them."""
         rooms = self.apps[app_name].rooms

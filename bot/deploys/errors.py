@@ -214,6 +214,11 @@ class MaybeOwnDeploy(PersonError):
 
 
 @dataclass(eq=False)
+class Stranger(PersonError):
+    """Somebody of another company's workspace, whom the config does not name."""
+
+
+@dataclass(eq=False)
 class AlreadyVoted(PersonError):
     """One person is heard once about one commit. `approves`: what they said then."""
 

@@ -107,6 +107,15 @@ class SimulatedSlack(People):
         self._sender.bot_url = value.rstrip("/")
 
     @property
+    def enterprise_id(self) -> str:
+        """The Enterprise organization that the workspace is part of; '' for none."""
+        return self._workspace.enterprise_id
+
+    @enterprise_id.setter
+    def enterprise_id(self, value: str) -> None:
+        self._workspace.enterprise_id = value
+
+    @property
     def socket_mode(self) -> bool:
         """Whether acts go through the bot's websocket and not over HTTP."""
         return self._sender.socket_mode
@@ -143,10 +152,14 @@ class SimulatedSlack(People):
         tz: str = "Europe/Berlin",
         *,
         email: str | None = None,
+        team_id: str = "",
+        enterprise_id: str = "",
     ) -> Person:
-        """Somebody joins the workspace. The address is name@example.com unless given."""
+        """Somebody joins the workspace, or is of another one (`team_id`) with which rooms are shared. The address is
+        name@example.com unless given."""
         with self._workspace.change():
             person = Person(id, name, real_name or name.title(), tz, email or f"{name}@example.com")
+            person.team_id, person.enterprise_id = team_id, enterprise_id
             self._workspace.people[id] = person
             return person
 

@@ -16,7 +16,7 @@ def person_json(workspace: Workspace, person: Person) -> Json:
         "real_name_normalized": person.real_name,
         "display_name": person.name,
         "display_name_normalized": person.name,
-        "team": workspace.team_id,
+        "team": person.team_id or workspace.team_id,
         "status_text": "",
         "status_emoji": "",
     }
@@ -24,7 +24,7 @@ def person_json(workspace: Workspace, person: Person) -> Json:
         profile["email"] = person.email
     body: Json = {
         "id": person.id,
-        "team_id": workspace.team_id,
+        "team_id": person.team_id or workspace.team_id,
         "name": person.name,
         "deleted": person.deleted,
         "real_name": person.real_name,
@@ -37,6 +37,9 @@ def person_json(workspace: Workspace, person: Person) -> Json:
         "is_app_user": False,
         "updated": 1700000000,
     }
+    enterprise = person.enterprise_id if person.team_id else workspace.enterprise_id
+    if enterprise:
+        body["enterprise_user"] = {"id": person.id, "enterprise_id": enterprise}
     if person.tz:
         body |= {"tz": person.tz, "tz_label": person.tz, "tz_offset": _offset(workspace, person.tz)}
     return body
@@ -92,6 +95,7 @@ def auth_test(workspace: Workspace, args: Json) -> Json:
         "team_id": workspace.team_id,
         "user_id": workspace.bot_user_id,
         "bot_id": workspace.bot_id,
+        **({"enterprise_id": workspace.enterprise_id} if workspace.enterprise_id else {}),
         "is_enterprise_install": False,
     }
 

@@ -80,11 +80,14 @@ def message_event(workspace: Workspace, room: Room, message: Message, kind: str)
         "channel": room.id,
         "event_ts": message.ts,
     }
+    if workspace.people[message.user].team_id:
+        body["user_team"] = body["source_team"] = body["team"]
     if kind == "message":
         body["channel_type"] = _CHANNEL_TYPES[room.kind]
     if not message.is_reply:
         body.pop("thread_ts", None)
-    return event(workspace, body)
+    shared = any(workspace.people[member].team_id for member in room.members)
+    return event(workspace, body) | {"is_ext_shared_channel": shared}
 
 
 def interaction(workspace: Workspace, person: Person, kind: str) -> Json:
@@ -95,7 +98,7 @@ def interaction(workspace: Workspace, person: Person, kind: str) -> Json:
             "id": person.id,
             "username": person.name,
             "name": person.name,
-            "team_id": workspace.team_id,
+            "team_id": person.team_id or workspace.team_id,
         },
         "api_app_id": workspace.app_id,
         "token": VERIFICATION_TOKEN,

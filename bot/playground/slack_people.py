@@ -82,6 +82,20 @@ class People(ViewActs):
             return self.mention(user, room, text, thread_ts=thread_ts)
         return self._write(workspace.person(user), place, text, thread_ts)
 
+    def edit(self, user: str, room: str, ts: str, text: str) -> Answer:
+        """A person changes a message of theirs. When it names the bot, that is an event of its own, with a new id."""
+        workspace = self._workspace
+        bot = workspace.people[workspace.bot_user_id].name
+        with workspace.change():
+            message, place = workspace.message(room, ts), workspace.room(room)
+            if message.user != workspace.person(user).id:
+                raise LookupError("people change their own messages alone")
+            workspace.edit(message, payloads.typed(workspace, text), [], None, [])
+            told = payloads.message_event(workspace, place, message, "app_mention")
+        if place.kind == "im" or f"@{bot}" not in text.lower() or "app_mention" not in self.events:
+            return Answer(0)
+        return self._send(Outgoing("events_api", told))
+
     def _refuse(self, user: str, room: str, text: str, command: str, thread_ts: str | None) -> Answer:
         """Slack knows no such command, or takes none in threads: it says so itself, and the bot is not told."""
         workspace = self._workspace

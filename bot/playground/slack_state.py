@@ -32,6 +32,8 @@ class Person:
     email: str = ""
     is_bot: bool = False
     deleted: bool = False
+    team_id: str = ""  # of another company's workspace, with which a room is shared; "" for ours
+    enterprise_id: str = ""  # the organization that the workspace is part of
 
 
 @dataclass
@@ -148,6 +150,7 @@ class Workspace:
         self.url = "http://127.0.0.1"
         self.team_id = "T0PLAY"
         self.team_domain = "playground"
+        self.enterprise_id = ""  # of an Enterprise organization
         self.app_id = "A0SHIPBOT"
         self.bot_user_id = "U0SHIPBOT"
         self.bot_id = "B0SHIPBOT"
@@ -316,7 +319,7 @@ class Workspace:
         """The message object of the Web API and of interaction payloads."""
         person = self.people.get(message.user)
         body: Json = {"type": "message", "user": message.user, "text": message.text, "ts": message.ts}
-        body["team"] = self.team_id
+        body["team"] = person.team_id if person is not None and person.team_id else self.team_id
         if person is not None and person.is_bot:
             body |= {"bot_id": self.bot_id, "app_id": self.app_id}
         if message.blocks:

@@ -38,6 +38,7 @@ MENDABLE = frozenset("invalid_auth not_authed account_inactive token_revoked tok
 # How long answers are good for. Slack takes about 20 questions a minute about members of usergroups.
 MEMBERS_KEPT = timedelta(seconds=60)
 TIME_ZONE_KEPT = timedelta(minutes=10)
+STRANGERS_KEPT = timedelta(minutes=10)
 ROOMS_KEPT = timedelta(minutes=1)
 PAGES = 10  # of a thousand rooms each; more than anybody is in
 FOUND_WITHIN = 10  # pages of two hundred messages
@@ -72,6 +73,7 @@ class SlackClient:
         self._members: _Kept[frozenset[str]] = _Kept(clock, MEMBERS_KEPT)
         self._time_zones: _Kept[str] = _Kept(clock, TIME_ZONE_KEPT)
         self._rooms: _Kept[dict[str, str]] = _Kept(clock, ROOMS_KEPT)
+        self._strangers: _Kept[bool] = _Kept(clock, STRANGERS_KEPT)
         self._bot_id = ""  # once it was needed
         self._observe = observe or (lambda outcome, seconds: None)
 
@@ -129,6 +131,11 @@ class SlackClient:
     def user_name(self, user: str) -> str:
         """A person's name as Slack's commands give it."""
         return str(self._call("users.info", {"user": user})["user"].get("name") or user)
+
+    def is_stranger(self, user: str) -> bool:
+        """Whether somebody is of another company: another workspace, and none of the same Enterprise organization. As
+        known within the last ten minutes; somebody whom Slack does not show is one."""
+        return self._strangers.get(user, lambda: self._is_stranger(user))
 
     def usergroup(self, group: str) -> frozenset[str]:
         """The ids of the people in a usergroup, as known within the last minute.
@@ -203,6 +210,17 @@ class SlackClient:
             raise Unavailable("Slack", f"HTTP {answer.status_code}")
         if answer.status_code != 200:
             raise SlackRefused("response_url", answer.body[:100])
+
+    def _is_stranger(self, user: str) -> bool:
+        ours = self.auth()
+        try:
+            theirs = self._call("users.info", {"user": user})["user"]
+        except SlackRefused:
+            return True
+        organization = ours.get("enterprise_id")
+        if organization and (theirs.get("enterprise_user") or {}).get("enterprise_id") == organization:
+            return False
+        return bool(theirs.get("team_id") != ours["team_id"])
 
     def _members_of(self, group: str) -> frozenset[str]:
         return frozenset(map(str, self._look_up(group, "usergroups.users.list", {"usergroup": group})["users"]))

@@ -53,6 +53,10 @@ class Conversation:
         said = said_by_event(job.json(), job.delivery)
         if said is None:
             return
+        if job.json()["event"].get("edited"):  # Slack tells of a mention again, as a new event, whenever it is edited
+            once = f"edited {said.room} {said.message_id}"
+            self._answers.alone(replace(said, source=once), replies.edited())
+            return
         self._hear(job, said)
 
     def tell(self, job: Job) -> None:

@@ -316,6 +316,13 @@ def _maybe_own_deploy(facts: Facts) -> str:
     return f"#{number} is for {login} at GitHub. I don't know your GitHub login, so that could be you. {LINK_IT}"
 
 
+def _stranger(facts: Facts) -> str:
+    return (
+        "You are of another workspace than mine, so I do nothing for you here. Whoever runs me can name you under "
+        "`users:` in my config."
+    )
+
+
 def _already_voted(facts: Facts) -> str:
     return f"You have {'approved' if facts['approves'] else 'rejected'} #{facts['number']} already; one voice a person."
 
@@ -455,6 +462,7 @@ _WORDS: dict[str, Callable[[Facts], str]] = {
     "NeedsNoApproval": _needs_no_approval,
     "OwnDeploy": _own_deploy,
     "MaybeOwnDeploy": _maybe_own_deploy,
+    "Stranger": _stranger,
     "AlreadyVoted": _already_voted,
     "NotEntitled": _not_entitled,
     "Locked": _lock_held,

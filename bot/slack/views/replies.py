@@ -216,6 +216,11 @@ def our_fault(reference: str) -> Message:
     return Message(plain(words), [section(f":boom: {words}")])
 
 
+def edited() -> Message:
+    words = "I do only what is said in a new message. You changed this one, and nothing was done; please say it anew."
+    return Message(plain(words), [section(words)])
+
+
 def old_button() -> Message:
     words = "That button is from another version of me and does nothing any more. `/deploy help` says what I can do."
     return Message(plain(words), [section(words)])
