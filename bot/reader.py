@@ -28,7 +28,7 @@ from bot.deploys.stats import Figures, figures
 from bot.service.configured import Configured
 from bot.service.facts import all_freezes
 from bot.service.people import People
-from bot.store import gates, listings, previews, records, repository_configs, subscriptions
+from bot.store import gates, listings, records, repository_configs, subscriptions
 from bot.store.engine import Store
 
 PAGE = 10  # deploys on one page of history
@@ -94,7 +94,8 @@ class Upcoming:
 class Overview:
     """What one person finds on the home tab, all of it of the apps that they may see.
 
-    `to_approve` waits for their approval, oldest first; `mine` are their own deploys that are not over.
+    `to_approve` waits for their approval, oldest first; `mine` are their own deploys that are not over; `previews` are
+    those that are up, by app.
     """
 
     places: Sequence[Place]
@@ -102,6 +103,7 @@ class Overview:
     mine: Sequence[Deploy]
     locks: Sequence[Lock]
     freezes: Sequence[Freezing]
+    previews: Mapping[str, Sequence[Listed]] = field(default_factory=dict)
 
 
 class Reader:
@@ -138,11 +140,11 @@ class Reader:
         self.config.check_room(name, room)
         return self._places({name: app}, live=True)
 
-    def previews(self, target: str) -> list[Deploy]:
+    def previews(self, target: str) -> Sequence[Listed]:
         """What is live in the previews of an app, by pull request; raises UnknownApp."""
         name, _ = self.config.app(target)
         with self._store.read() as connection:
-            return previews.up(connection, name)
+            return listings.previews_up(connection, [name]).get(name, ())
 
     def status(self, target: str, environment: str | None, room: str) -> list[Place]:
         """What is under way and how the last deploys went: of one app, or of all of this room when `target` is ''."""
@@ -243,6 +245,7 @@ class Reader:
                 if (keys.get(deploy.user_id) or Person("", login=deploy.login).key) == person.key
             }
             mine = records.deploys_by_number(connection, own)
+            up = listings.previews_up(connection, apps)
         return Overview(
             places=places,
             to_approve=[
@@ -253,6 +256,7 @@ class Reader:
             mine=mine,
             locks=[lock for lock in self.locks() if lock.app is None or lock.app in apps],
             freezes=[freeze for freeze in self.freezes() if freeze.app is None or freeze.app in apps],
+            previews=up,
         )
 
     def _waits_for(self, person: Person, deploy: Deploy, votes: Sequence[Vote], people: People, *, own: bool) -> bool:

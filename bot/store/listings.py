@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from bot.deploys import states
 from bot.deploys.model import Listed
-from bot.store.schema import REF_START, Moment, deploys, ref_start
+from bot.store.schema import REF_START, THERE, Moment, deploys, previews, ref_start
 
 Place = tuple[str, str]  # an app and its environment
 UNDER_WAY = 50  # at most, of one place
@@ -99,6 +99,24 @@ def _standing(found: list[Listed], since: datetime, *, live: bool, recent: int) 
     )
 
 
+def previews_up(connection: sa.Connection, apps: Collection[str]) -> dict[str, list[Listed]]:
+    """What is live in the previews of each of those apps that has any, the newest of each, by pull request."""
+    there = sa.select(previews.c.id).where(previews.c.app.in_(list(apps)), THERE)
+    query = sa.select(*_COLUMNS, deploys.c.preview, deploys.c.pull).where(
+        deploys.c.preview.in_(there),
+        deploys.c.state == sa.literal_column(f"'{states.SUCCESS}'"),
+        deploys.c.inactive_at.is_(None),
+        deploys.c.task == "deploy",
+        deploys.c.hosts == "",
+    )
+    rows = connection.execute(query.order_by(deploys.c.finished_at, deploys.c.number))
+    live = {row.preview: (row.pull or 0, _listed(row[:-2])) for row in rows}
+    found: dict[str, list[Listed]] = {}
+    for _, deploy in sorted(live.values(), key=lambda item: item[0]):
+        found.setdefault(deploy.app, []).append(deploy)
+    return found
+
+
 def _standings() -> dict[str, sa.TextualSelect]:
     """By dialect, what finds the newest, the live one and what is under way in each of `places`, a JSON text.
 
@@ -133,5 +151,5 @@ def _standings() -> dict[str, sa.TextualSelect]:
 _STANDINGS = _standings()
 
 
-def _listed(row: sa.Row[Any]) -> Listed:
+def _listed(row: Sequence[Any]) -> Listed:
     return Listed(**dict(zip(_NAMES, row, strict=True)))

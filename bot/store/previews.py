@@ -11,7 +11,7 @@ from bot.deploys import states
 from bot.deploys.model import Deploy
 from bot.deploys.previews import Preview
 from bot.store.records import COLUMNS, deploy_of, insert
-from bot.store.schema import THERE, UNSETTLED, deploys, previews
+from bot.store.schema import UNSETTLED, deploys, previews
 
 RECENT = 200  # deploys to one preview that are looked at; what is left of those before has long been taken down
 
@@ -60,21 +60,6 @@ def newest(connection: sa.Connection, number: int) -> Deploy | None:
     query = sa.select(*COLUMNS).where(deploys.c.preview == number).order_by(deploys.c.number.desc()).limit(1)
     row = connection.execute(query).one_or_none()
     return deploy_of(row) if row is not None else None
-
-
-def up(connection: sa.Connection, app: str) -> list[Deploy]:
-    """What is live in the previews of an app, the newest of each, by pull request."""
-    there = sa.select(previews.c.id).where(previews.c.app == app, THERE)
-    query = sa.select(*COLUMNS).where(
-        deploys.c.preview.in_(there),
-        deploys.c.state == sa.literal_column(f"'{states.SUCCESS}'"),
-        deploys.c.inactive_at.is_(None),
-        deploys.c.task == "deploy",
-        deploys.c.hosts == "",
-    )
-    rows = connection.execute(query.order_by(deploys.c.finished_at, deploys.c.number))
-    live = {row.preview: deploy_of(row) for row in rows}
-    return sorted(live.values(), key=lambda deploy: deploy.pull or 0)
 
 
 def waiting_places(connection: sa.Connection, app: str | None, environment: str | None) -> list[tuple[str, str]]:

@@ -259,8 +259,10 @@ def test_however_much_there_is_slack_takes_it() -> None:
         for number in range(20)
         for place in range(3)
     ]
+    url = f"https://example.com/{'u' * 900}"
+    up = {place.app: [structs.replace(deploy, environment_url=url)] * 30 for place in places}
     view = views.home(
-        Overview(places, deploys, deploys, [lock] * 30, [freeze] * 30), Links("https://github.com"), START
+        Overview(places, deploys, deploys, [lock] * 30, [freeze] * 30, up), Links("https://github.com"), START
     )
 
     assert check_view(view) == []

@@ -156,6 +156,11 @@ def test_listings_name_the_previews_that_are_up(make_world: Make) -> None:
     deployed(world)
     for words in ("where web", "status web"):
         assert ask(world, f"/deploy {words}").splitlines()[-1] == ":seedling: 2 previews: *pr-1* (Open), *pr-3* (Open)"
+    world.slack.open_home("U0ANA")
+    world.settle()
+    home = world.slack.home("U0ANA")
+    assert home is not None
+    assert ":seedling: 2 previews: *pr-1* (Open), *pr-3* (Open)" in world.slack.text_of(home).splitlines()
     assert "preview" not in ask(world, "/deploy status web in production")
     assert "went live" in ask(world, "/deploy status web in pr-3")
     history = ask(world, "/deploy history web in pr-2").splitlines()

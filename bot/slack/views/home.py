@@ -63,7 +63,7 @@ def _live(seen: Overview, links: Links) -> list[Block]:
     blocks = [_header("Live")]
     for places in apps[:APPS]:
         # An app with so many environments that they fill more than one block is cut, and counted.
-        first, *more = replies.where(places, links).blocks
+        first, *more = replies.where(places, links, seen.previews.get(places[0].app, ())).blocks
         blocks += [first, *([context(f"`/deploy where {places[0].app}` lists them all")] if more else [])]
     return blocks + _more(len(apps) - APPS, "app")
 

@@ -20,6 +20,7 @@ from bot.slack.views.findings import checklist, refusal, waiting_for
 from bot.slack.views.problems import cause, explain
 from bot.slack.views.subscriptions import subscription
 from bot.slack.views.text import (
+    SECTION,
     Block,
     Links,
     Message,
@@ -289,11 +290,13 @@ def _previews(live: Sequence[Listed]) -> list[str]:
     """Those that are up, in a line."""
     if not live:
         return []
-    shown = [
-        name(deploy.environment) + (f" ({link(deploy.environment_url, 'Open')})" if deploy.environment_url else "")
-        for deploy in live[:PREVIEWS]
-    ]
-    more = f" and {len(live) - PREVIEWS} more" if len(live) > PREVIEWS else ""
+    shown: list[str] = []
+    for deploy in live[:PREVIEWS]:
+        address = f" ({link(deploy.environment_url, 'Open')})" if deploy.environment_url else ""
+        if len(", ".join(shown)) + len(address) > SECTION - 500:  # addresses may be long, and one that is cut is none
+            break
+        shown.append(name(deploy.environment) + address)
+    more = f" and {len(live) - len(shown)} more" if len(live) > len(shown) else ""
     return [f":seedling: {count(len(live), 'preview')}: {', '.join(shown)}{more}"]
 
 
