@@ -284,7 +284,7 @@ class _Reader:
             if number is None or not int(number[1]):
                 self._fail(word, wanted)
             self._values["number"] = int(number[1])
-        elif form.holds == "target" and (not value or value[0] in "/@<"):
+        elif form.holds == "target" and (not value or value.startswith(("/", "@", "<@"))):
             self._fail(word, wanted)
         else:
             self._values[form.holds] = value

@@ -88,8 +88,9 @@ def said_by(job: Job) -> Said | None:
     return said_by_click(body, job.delivery)
 
 
-# What can't be seen and comes along when something is copied, but for the joiners that some scripts are written with.
-_UNSEEN = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+# What can't be seen and comes along when something is copied. The joiners that some scripts are written with stay, and
+# what turns the direction around, which a branch may be called.
+_UNSEEN = re.compile("[\u00ad\u200b\u200e\u200f\u2060\ufeff]")
 
 
 def plain_text(text: str) -> str:

@@ -70,7 +70,7 @@ def harmless(message: Message) -> None:
 
 
 WORD = st.text(
-    st.characters(codec="utf-8").filter(lambda letter: not letter.isspace() and letter not in "/!@<`*\"'\u201c\u2018"),
+    st.characters(codec="utf-8").filter(lambda letter: not letter.isspace() and letter not in "/!@`*\"'\u201c\u2018"),
     min_size=1,
     max_size=12,
 ).filter(lambda word: word.lower() not in RESERVED | KEYWORDS and not word.endswith(":"))

@@ -84,7 +84,7 @@ def test_the_text_of_a_card_is_a_sentence(world: World) -> None:
 
     card, line = world.slack.messages("C0OPS")
     sha = world.github.head("acme/web", "topic")[:7]
-    assert card.text == f"web to staging · topic at {sha} · #1 for <@U0ANA>: Live after 0 s"
+    assert card.text == f"web to staging · topic at {sha} · #1 for <@U0ANA>\nLive after 0 s"
     assert line.text == "Live after 0 s · deployer · <@U0ANA>"
 
 

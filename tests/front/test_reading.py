@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from bot.slack.grammar import FORMS
-from tests.front.chat import ask, cards
+from tests.front.chat import ask, cards, posted
 from tests.world import CONFIG, START, World
 
 
@@ -310,3 +310,30 @@ def test_reading_waits_for_github_too(world: World) -> None:
     world.advance(seconds=1)
     world.advance(seconds=2)
     assert "1 commit of `main` is not out yet" in world.room()
+
+
+def test_screen_readers_hear_what_is_shown(make_world: Callable[..., World]) -> None:
+    """They read a message's text and nothing of its blocks, and so do notifications on phones."""
+    world = make_world(config=WITH_APPROVALS)
+    shipped(world, "web")
+    sha = world.github.head("acme/web", "topic")[:7]
+    world.say("U0BEN", "/deploy web/topic to gated because it can't wait")
+    card = posted(world.slack)[-1].text.splitlines()
+    assert card[0] == f"web to gated · topic at {sha} · #2 for <@U0BEN>"
+    assert card[1].startswith("Waiting for 1 approval · asked 2026-03-02")
+    assert card[2] == "“it can't wait”"
+    assert any(line.startswith("Approvals: 0 of 1") for line in card)
+    world.say("U0BEN", "/deploy lock api because demo day")
+    for words, told in {
+        "status web in gated": ["1 deploy under way", "web in gated", f"waiting for 0 s: topic at {sha} · #2 by ben"],
+        "where web": ["What is live of web", "production: main at", "staging: nothing yet", "on its way: topic at"],
+        "history web": ["Deploys of web, newest first", f"topic at {sha} to gated · #2 by ben, waiting", "went live"],
+        "locks": ["1 lock, 0 freezes", "all of api by ben for 0 s: “demo day”"],
+        "diff web/topic": ["not out yet", f"{sha} Fix the login loop", "brings it out"],
+        "apps": ["2 apps", "to production (prod), staging (stg), gated"],
+        "check web to gated": ["It would wait for", "No checks to wait for"],
+        "help lock": ["Keep others from deploying an app", "lock all because incident"],
+    }.items():
+        world.say("U0ANA", f"/deploy {words}")
+        text = world.slack.ephemerals("U0ANA")[-1].text
+        assert [part for part in told if part not in text] == [], (words, text)

@@ -17,6 +17,7 @@ from bot.slack.views.text import (
     Links,
     Message,
     actions,
+    aloud,
     button,
     clock_time,
     code,
@@ -30,7 +31,6 @@ from bot.slack.views.text import (
     listed,
     name,
     person,
-    plain,
     plain_context,
     plain_section,
     quoted,
@@ -177,7 +177,7 @@ def card(deploy: Deploy, links: Links, sight: Sight, detour: str = "") -> Messag
         blocks.append(context(detoured.format(room=room(deploy.room))))
     if buttons := _buttons(deploy, sight, findings):
         blocks.append(actions(*buttons))
-    return Message(f"{plain(what)}: {plain(now)}", blocks)
+    return aloud(blocks)
 
 
 def _pull(preview: Preview, links: Links) -> str:

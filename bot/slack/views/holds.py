@@ -15,6 +15,7 @@ from bot.slack.views.text import (
     Block,
     Message,
     actions,
+    aloud,
     button,
     clock_time,
     code,
@@ -26,7 +27,6 @@ from bot.slack.views.text import (
     link,
     listed,
     person,
-    plain,
     quoted,
     scope,
     section,
@@ -36,7 +36,7 @@ MOST = 20  # locks listed with buttons; Slack lets 50 blocks into a message
 
 
 def _say(words: str, *more: Block) -> Message:
-    return Message(plain(words), [section(words), *more])
+    return aloud([section(words), *more])
 
 
 def _because(reason: str) -> str:
@@ -105,7 +105,7 @@ def listed_holds(locks: Sequence[Lock], freezes: Sequence[Freezing], now: dateti
         blocks.append(section(f":snowflake: {frozen_line(freeze)}"))
     if not blocks:
         return _say("Nothing is locked, and nothing is frozen.")
-    return Message(f"{count(len(locks), 'lock')}, {count(len(freezes), 'freeze')}", blocks)
+    return aloud(blocks, f"{count(len(locks), 'lock')}, {count(len(freezes), 'freeze')}")
 
 
 def frozen_line(freeze: Freezing) -> str:

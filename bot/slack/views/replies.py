@@ -25,6 +25,7 @@ from bot.slack.views.text import (
     Links,
     Message,
     actions,
+    aloud,
     button,
     clock_time,
     code,
@@ -60,19 +61,18 @@ def help_overview() -> Message:
     blocks += paragraphs(lines)
     example = f"For example `/deploy {escape(FORMS[0].examples[1])}`."
     blocks.append(context(f"{example} `/deploy help deploy` tells more of one; `to`, `on` and `in` mean the same."))
-    return Message("What you can type after /deploy: " + ", ".join(form.name for form in FORMS), blocks)
+    return aloud(blocks)
 
 
 def help_topic(topic: str) -> Message:
     """One form with its examples; the overview for a word that is none."""
     form = BY_NAME.get(topic.lower()) or nearest_form(topic)
     if form is None:
-        overview = help_overview()
-        return Message(overview.text, [section(f"I know no command {code(topic)}."), *overview.blocks])
+        return aloud([section(f"I know no command {code(topic)}."), *help_overview().blocks])
     lines = [f"*{form.summary}*", f"`/deploy {escape(form.usage)}`"]
     lines += [f"• `/deploy {escape(example)}`" for example in form.examples]
     lines += list(form.notes)
-    return Message(f"{form.summary}: /deploy {escape(form.usage)}", paragraphs(lines))
+    return aloud(paragraphs(lines))
 
 
 def not_understood(error: ParseError, offer: str) -> Message:
@@ -95,7 +95,7 @@ def not_understood(error: ParseError, offer: str) -> Message:
         section(f"```{quoted}\n{marker}```"),
         *([section(way_out)] if way_out else []),
     ]
-    return Message(f"I did not understand that: expected {plain(escape(error.expected))}. {plain(way_out)}", blocks)
+    return aloud(blocks)
 
 
 def _prefix(text: str) -> str:
@@ -127,7 +127,7 @@ def problem(error: PersonError | TryLater, *, bare: bool = False) -> Message:
             blocks.append(actions(steal_button(held[0])))
     if bare and isinstance(error, UnknownApp) and (form := nearest_form(error.name)) is not None:
         blocks.append(section(f"Or did you mean the command `{form.name}`? {_try(form)}"))
-    return Message(plain(words), blocks)
+    return aloud(blocks)
 
 
 def foreseen(asked: Foreseen, links: Links) -> Message:
@@ -148,7 +148,7 @@ def foreseen(asked: Foreseen, links: Links) -> Message:
     lines = checklist(decision.findings, lambda item: refusal(item, deploy.app, deploy.environment, again(deploy)))
     if lines:
         blocks.append(context("\n".join(lines)))
-    return Message(f"{plain(what)}: {plain(outcome)}", blocks)
+    return aloud(blocks)
 
 
 def audit(found: Audit, links: Links) -> Message:
@@ -164,7 +164,7 @@ def audit(found: Audit, links: Links) -> Message:
             vote = next((item for item in votes if item.user_id == step.actor), None)
             votes = [item for item in votes if item is not vote]
         lines.append(f"{clock_time(step.at)} · {_step(step, vote)}")
-    return Message(f"#{deploy.number}: {plain(lines[0])}", paragraphs(lines))
+    return aloud(paragraphs(lines))
 
 
 def _step(step: Step, vote: Vote | None) -> str:
@@ -247,24 +247,21 @@ def apps(
         lines += repository_configs.lines(app, (files or {}).get(key), links)
         heard = [subscription(one) for one in subscribed if one.app == key]
         lines += [f"     :bell: this room hears of {'; '.join(heard)}"] if heard else []
-    return Message(f"{count(len(configured), 'app')}: {', '.join(configured)}", paragraphs(lines))
+    return aloud(paragraphs(lines), count(len(configured), "app"))
 
 
 def where(places: Sequence[Place], links: Links, previews: Sequence[Listed] = ()) -> Message:
     """What is live in each environment of one app, and which previews there are."""
     app = places[0].app
     lines = [f"*What is live of {app}*"]
-    sentences = []
     for place in places:
         if place.live is None:
             lines.append(f":white_circle: {name(place.environment)}: nothing yet")
-            sentences.append(f"nothing in {place.environment}")
         else:
             lines.append(f":large_green_circle: {name(place.environment)}: {_live(place.live, links)}")
-            sentences.append(f"{plain(code(place.live.ref))} in {place.environment}")
         lines += [f"     {emoji(deploy)} on its way: {short_line(deploy, links)}" for deploy in place.under_way]
     lines += _previews(previews)
-    return Message(f"{app}: {', '.join(sentences)}", paragraphs(lines))
+    return aloud(paragraphs(lines))
 
 
 def status(places: Sequence[Place], links: Links, now: datetime, previews: Sequence[Listed] = ()) -> Message:
@@ -283,7 +280,7 @@ def status(places: Sequence[Place], links: Links, now: datetime, previews: Seque
         if not place.under_way and not place.recent:
             lines.append("     nothing yet")
     lines += _previews(previews)
-    return Message(f"{count(busy, 'deploy')} under way", paragraphs(lines))
+    return aloud(paragraphs(lines), f"{count(busy, 'deploy')} under way")
 
 
 def _previews(live: Sequence[Listed]) -> list[str]:
@@ -316,7 +313,7 @@ def history(page: Page, links: Links, now: datetime) -> Message:
     if page.older is not None:
         value = f"{page.app}\n{page.environment or ''}\n{page.ref or ''}\n{page.older}"
         blocks.append(actions(button(HISTORY_PAGE, "Older", value)))
-    return Message(f"{count(len(page.deploys), 'deploy')} of {plain(of)}", blocks)
+    return aloud(blocks)
 
 
 def diff(difference: Difference, links: Links) -> Message:
@@ -345,7 +342,7 @@ def diff(difference: Difference, links: Links) -> Message:
         blocks.append(plain_context(f"By {', '.join(flat(author, 40) for author in authors[:15])}{more}"))
     ref = f"{difference.app}/{difference.head_ref}"
     blocks.append(context(f"{code(f'/deploy {ref} to {difference.environment}', 150)} brings it out"))
-    return Message(plain(words), blocks)
+    return aloud(blocks)
 
 
 def _live(deploy: Listed, links: Links) -> str:

@@ -9,6 +9,7 @@ from bot.slack.views.text import (
     Block,
     Links,
     Message,
+    aloud,
     code,
     flat,
     is_address,
@@ -16,7 +17,6 @@ from bot.slack.views.text import (
     listed,
     name,
     person,
-    plain,
     plain_context,
     quoted,
     section,
@@ -59,4 +59,4 @@ def _message(text: str, asked: Mapping[str, Any], *, button: str) -> Message:
         blocks.append(plain_context(flat(asked["title"], 150)))
     if is_address(asked["url"]):
         blocks.append({"type": "actions", "elements": [link_button("link_review", button, asked["url"])]})
-    return Message(plain(text.split("\n", maxsplit=1)[0]), blocks)
+    return aloud(blocks)

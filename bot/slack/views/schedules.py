@@ -18,6 +18,7 @@ from bot.slack.views.text import (
     Links,
     Message,
     actions,
+    aloud,
     button,
     clock_time,
     code,
@@ -70,7 +71,7 @@ def listed(once: Sequence[Deploy], again: Sequence[Upcoming], links: Links) -> M
     if not blocks:
         words = "Nothing is scheduled. `/deploy APP to ENV at 16:00` does, and `in 30m` in place of a time."
         return Message(plain(words), [section(words)])
-    return Message(f"{count(len(once), 'deploy')} scheduled, {len(again)} again and again", blocks)
+    return aloud(blocks, f"{count(len(once), 'deploy')} scheduled, {len(again)} again and again")
 
 
 def _recurring(item: Upcoming) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bot.deploys.stats import Figures
-from bot.slack.views.text import Message, count, duration, name, paragraphs, plain, section
+from bot.slack.views.text import Message, aloud, count, duration, name, paragraphs, plain, section
 
 
 def stats(found: Sequence[Figures], days: int) -> Message:
@@ -16,7 +16,7 @@ def stats(found: Sequence[Figures], days: int) -> Message:
     lines = [f"*The last {count(days, 'day')}*"]
     lines += [f"{name(item.app)} in {name(item.environment)}: {_line(item)}" for item in found]
     deploys = count(sum(item.deploys for item in found), "deploy")
-    return Message(plain(f"{deploys} in the last {count(days, 'day')}"), paragraphs(lines))
+    return aloud(paragraphs(lines), plain(f"{deploys} in the last {count(days, 'day')}"))
 
 
 def _line(item: Figures) -> str:

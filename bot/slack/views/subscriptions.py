@@ -7,7 +7,7 @@ from typing import Any
 
 from bot.deploys.model import Asker, Subscription
 from bot.service.subscribing import Subscribed
-from bot.slack.views.text import Message, code, context, listed, name, person, plain, room, scope, section
+from bot.slack.views.text import Message, aloud, code, context, listed, name, person, plain, room, scope, section
 
 
 def subscribed(made: Subscribed, by: Asker, *, unheard: bool = False) -> Message:
@@ -19,7 +19,7 @@ def subscribed(made: Subscribed, by: Asker, *, unheard: bool = False) -> Message
         more.append(context(f"Until now it was {_on(made.before.states)}"))
     if unheard:
         more.append(context("I can't write here yet: `/invite` me, and what comes after that will be shown"))
-    return Message(plain(words), [section(words), *more])
+    return aloud([section(words), *more])
 
 
 def unsubscribed(ended: Sequence[Subscription], by: Asker) -> Message:

@@ -15,6 +15,7 @@ Block = dict[str, Any]
 
 SECTION, CONTEXT_PARTS, BLOCKS = 3000, 10, 50  # Slack's limits
 URL, LINK = 3000, 1000  # characters of an address in a button (Slack's limit) and within a text
+TEXT = 3900  # characters of a message's text; Slack advises against more than 4000
 WHOLE = 11_000  # of a message's blocks; Slack refuses somewhere past 13,000
 # Control characters, and those that turn the direction of a line around or can't be seen.
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
@@ -264,6 +265,25 @@ def plain(markup: str) -> str:
     text = re.sub(r"<https?://[^|>]*\|([^>]*)>", r"\1", text)
     text = re.sub(r"(?<!\w):[a-z_]+:(?!\w)\s*", "", text)  # not that of the task `deploy:db:seed`
     return text.replace("*", "").replace("`", "").strip()
+
+
+def aloud(blocks: Sequence[Block], first: str = "") -> Message:
+    """A message whose text says what its blocks show, behind `first`. Screen readers and phones read nothing else
+    (https://docs.slack.dev/reference/methods/chat.postMessage)."""
+    lines = [first] if first else []
+    for block in blocks:
+        for part in [block.get("text"), *(block["elements"] if block["type"] == "context" else ())]:
+            if part is not None:
+                markup = part["type"] == "mrkdwn"
+                lines += [plain(line) if markup else escape(line) for line in part["text"].split("\n")]
+    lines = [line for line in lines if line.strip(" ^")]  # but for the marks below what is wrong
+    said = ""
+    for index, line in enumerate(lines):
+        if len(said) + len(line) > TEXT:
+            said += f"\nand {count(len(lines) - index, 'more line')}"
+            break
+        said += f"\n{line}" if said else line
+    return Message(said, list(blocks))
 
 
 def _cut(text: str) -> str:
