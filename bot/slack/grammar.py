@@ -176,7 +176,7 @@ def _nearest(error: ParseError) -> tuple[str, ...]:
     attempts = [before + form.name + behind] if error.expected == f"`{form.name}`" else []
     if form.force and word.lower() in _FORCING:
         attempts.append(f"{before}!{behind}")
-    elif word.lower().rstrip(".,!") in _TRIFLES or not re.search(r"\w", word) or re.fullmatch(r":[\w+-]+:", word):
+    elif word.lower().rstrip(".,!") in _TRIFLES or _is_trifle(word):
         attempts += [before.rstrip(" ,") + behind, f"{before}to{behind}"]
     elif _NUMBER.fullmatch(plain := _ENDS.sub("", word)):
         attempts.append(before + plain + behind)
@@ -225,6 +225,11 @@ def _is_target(form: Form, text: str) -> bool:
     return command == Command(form.name, target=command.target, task=command.task) and not re.search(
         "[/@]", command.target
     )
+
+
+def _is_trifle(word: str) -> bool:
+    """Whether it has no letter and no digit, or is an emoji as Slack writes it."""
+    return re.search(r"\w", word) is None or re.fullmatch(r":[\w+-]+:", word) is not None
 
 
 def _parses(text: str) -> bool:
@@ -284,7 +289,7 @@ class _Reader:
             if number is None or not int(number[1]):
                 self._fail(word, wanted)
             self._values["number"] = int(number[1])
-        elif form.holds == "target" and (not value or value.startswith(("/", "@", "<@"))):
+        elif form.holds == "target" and (value.startswith(("/", "@", "<@")) or _is_trifle(value)):
             self._fail(word, wanted)
         else:
             self._values[form.holds] = value

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -73,7 +75,11 @@ WORD = st.text(
     st.characters(codec="utf-8").filter(lambda letter: not letter.isspace() and letter not in "/!@`*\"'\u201c\u2018"),
     min_size=1,
     max_size=12,
-).filter(lambda word: word.lower() not in RESERVED | KEYWORDS and not word.endswith(":"))
+).filter(
+    lambda word: (
+        word.lower() not in RESERVED | KEYWORDS and not word.endswith(":") and re.search(r"\w", word) is not None
+    )
+)
 TARGET = st.builds(
     lambda app, mark, ref: app + mark + ref if mark else app, WORD, st.sampled_from(["", "/", "@"]), WORD
 )

@@ -191,6 +191,13 @@ def test_the_same_again_by_another_command_is_pointed_to_the_first(world: World)
     assert len(writes(world)) == 3
 
 
+def test_a_conversation_with_the_bot_is_called_so(world: World) -> None:
+    world.say("U0ANA", "web to staging", "dm")
+    told = ":no_entry: Just that is under way already: #1 in a conversation with me. `/deploy cancel 1` takes it back."
+    assert ask(world, "/deploy web to staging", "U0BEN") == told
+    assert "asked by @ana in a conversation with me" in ask(world, "/deploy history #1")
+
+
 PULL = "A pull request goes by its branch:"
 UNKNOWN = [
     ("wbe to prod", "I know no app `wbe`. Did you mean `web`? `/deploy apps` lists them all."),
@@ -282,7 +289,7 @@ def test_what_is_pasted_is_read_as_it_looks(world: World) -> None:
 
 
 def test_an_emoji_is_no_task(world: World) -> None:
-    assert "Did you mean" not in ask(world, "/deploy :rocket: web to prod")
+    assert "Did you mean `/deploy web to prod`?" in ask(world, "/deploy :rocket: web to prod")
     assert cards(world) == []
     world.say("U0ANA", "/deploy deploy:db:seed web")
     [card] = posted(world.slack)

@@ -268,7 +268,8 @@ _GATE_SIGNS = {policy.LOCK: ":lock:", policy.FREEZE: ":snowflake:", policy.QUEUE
 def _already_asked(facts: Facts) -> str:
     how = "is waiting already" if facts["state"] == states.HELD else "is under way already"
     number = facts["number"]
-    return f"Just that {how}: #{number} in {room(facts['room'])}. `/deploy cancel {number}` takes it back."
+    where = f" in {room(facts['room'])}" if facts["room"] else ""
+    return f"Just that {how}: #{number}{where}. `/deploy cancel {number}` takes it back."
 
 
 def _unknown_deploy(facts: Facts) -> str:
