@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from bot.deploys import policy
+from bot.deploys import model, policy, states
 from bot.deploys.config import App
 from bot.deploys.errors import Locked, NotAllowed, PersonError, TryLater, UnknownApp
 from bot.deploys.model import Listed, RepositoryConfig, Step, Subscription, Vote, short
@@ -378,4 +378,5 @@ def _since(deploy: Listed) -> str:
 
 def _ended(deploy: Listed, now: datetime) -> str:
     ago = "" if deploy.finished_at is None else f" {duration(now - deploy.finished_at)} ago"
-    return f"{short_words(deploy)}{ago}"
+    gone = deploy.state == states.SUCCESS and deploy.inactive_at is not None and deploy.cause != model.TEARDOWN
+    return f"{short_words(deploy)}{ago}{', no longer live' if gone else ''}"
