@@ -41,7 +41,7 @@ class Answers:
             if said.response_url:
                 self._slack.respond(said.response_url, message, replace=instead)
             elif said.room.startswith("D"):
-                self._sender.post(said.room, message, mark)
+                self._sender.post(said.room, message, mark, thread=said.thread_id)
             elif said.room:
                 self._sender.post(said.room, message, mark, thread=said.thread)
             else:

@@ -22,7 +22,7 @@ from slack_sdk.signature import SignatureVerifier
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.slack.requests import Click, Command, Event, Opened, Said, Submission, Suggestion, Unfit, fit, json_object
-from bot.slack.said import said_by_event
+from bot.slack.said import WRITTEN, said_by_event
 from bot.store.intake import Full, Intake
 from bot.store.jobs import FIRST, NewJob
 from bot.web import Answer, Busy, Receive, Room, Scope, Send, TooLarge, answer, headers_of, read_body
@@ -160,7 +160,7 @@ def build_app(
         if kind.type == "app_home_opened":
             if fit(Opened, body).event.tab == "home":
                 await stored(EVENT, event.event_id, body)
-        elif kind.type in ("app_mention", "message") and not (kind.bot_id or kind.subtype):
+        elif kind.type in ("app_mention", "message") and not kind.bot_id and kind.subtype in WRITTEN:
             fit(Said, body)
             if said_by_event(body, event.event_id) is not None:
                 await stored(EVENT, event.event_id, body)

@@ -110,7 +110,7 @@ class Suggestion(BaseModel):
 class Kind(BaseModel):
     type: Id
     bot_id: Any = None
-    subtype: Any = None
+    subtype: str | None = None
 
 
 class Event(BaseModel):

@@ -45,10 +45,14 @@ def said_by_command(body: Mapping[str, Any], source: str) -> Said:
     )
 
 
+# A message that a person wrote may be one with a file, or a reply that is shown in the room as well.
+WRITTEN = frozenset({None, "", "file_share", "thread_broadcast"})
+
+
 def said_by_event(body: Mapping[str, Any], source: str) -> Said | None:
     """What an `app_mention` or a direct message says; None for what is not a person speaking to the bot."""
     event = body["event"]
-    if event.get("bot_id") or event.get("subtype") or not event.get("user"):
+    if event.get("bot_id") or event.get("subtype") not in WRITTEN or not event.get("user"):
         return None
     if event["type"] not in ("app_mention", "message"):
         return None

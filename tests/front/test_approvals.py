@@ -37,6 +37,9 @@ def world(make_world: Callable[..., World]) -> World:
     return world
 
 
+WAY = "by the button above or `/deploy approve 1` outside of this thread."
+
+
 def click(world: World, person: str, action: str, number: int = 1) -> None:
     """Somebody presses a button of a deploy's card; the bot has not acted on it yet."""
     [card] = [each for each in posted(world.slack) if f" · #{number} for " in world.slack.text_of(each)]
@@ -60,7 +63,7 @@ def first_line(world: World, sign: str, place: str, number: int, ref: str = "top
 
 def test_two_of_three(world: World) -> None:
     assert ask(world, "/deploy web/topic to production because it is time") == (
-        ":raised_hand: @ben @cal @dee: #1 waits for you to approve it. `/deploy approve 1` does, like the button above."
+        f":raised_hand: @ben @cal @dee: #1 waits for you to approve it, {WAY}"
     )
     assert cards(world) == [
         "\n".join(
@@ -130,9 +133,8 @@ def test_who_has_not_answered_is_called_once_more_and_then_it_ends(world: World)
     assert len([line for line in thread(world) if ":raised_hand:" in line]) == 1
     world.advance(minutes=1)
     world.advance(minutes=30)
-    way = "`/deploy approve 1` does, like the button above."
     assert [line for line in thread(world) if ":raised_hand:" in line][1:] == [
-        f":raised_hand: @cal @dee: #1 still waits for you to approve it. {way}"
+        f":raised_hand: @cal @dee: #1 still waits for you to approve it, {WAY}"
     ]
     world.advance(minutes=30)
     why = "Only 1 of 2 approvals came in time. Nothing was deployed; ask again to ask them anew."
@@ -167,9 +169,7 @@ def test_one_rejection_ends_it(world: World) -> None:
 
 @on_sqlite
 def test_where_ones_own_voice_counts(world: World) -> None:
-    assert ask(world, "/deploy web/topic to self") == (
-        ":raised_hand: #1 waits for anyone to approve it. `/deploy approve 1` does, like the button above."
-    )
+    assert ask(world, "/deploy web/topic to self") == (f":raised_hand: #1 waits for anyone to approve it, {WAY}")
     assert "(anyone; until" in cards(world)[0]
     press(world, "U0ANA", "deploy_approve")
     assert writes(world)[0]["payload"]["shipbot"]["approved_by"] == ["U0ANA"]
@@ -218,7 +218,7 @@ def test_an_approval_is_for_one_commit_alone(world: World) -> None:
     assert world.github.deployments("acme/web") == []
     assert thread(world)[-2:] == [
         f":twisted_rightwards_arrows: GitHub merged the default branch into `topic`; going on with `{merged[:7]}`",
-        ":raised_hand: @ben: #1 waits for you to approve it. `/deploy approve 1` does, like the button above.",
+        f":raised_hand: @ben: #1 waits for you to approve it, {WAY}",
     ]
     assert "Approvals: 0 of 1 (asked @ben; until 2026-03-02 13:00 UTC)" in cards(world)[0]
 

@@ -191,11 +191,11 @@ def test_the_same_again_by_another_command_is_pointed_to_the_first(world: World)
     assert len(writes(world)) == 3
 
 
-def test_a_conversation_with_the_bot_is_called_so(world: World) -> None:
+def test_a_direct_message_is_called_so(world: World) -> None:
     world.say("U0ANA", "web to staging", "dm")
-    told = ":no_entry: Just that is under way already: #1 in a conversation with me. `/deploy cancel 1` takes it back."
+    told = ":no_entry: Just that is under way already: #1 in a direct message. `/deploy cancel 1` takes it back."
     assert ask(world, "/deploy web to staging", "U0BEN") == told
-    assert "asked by @ana in a conversation with me" in ask(world, "/deploy history #1")
+    assert "asked by @ana in a direct message" in ask(world, "/deploy history #1")
 
 
 PULL = "A pull request goes by its branch:"
@@ -367,3 +367,24 @@ def test_a_mended_command_is_offered_only_where_it_can_be_done(world: World) -> 
     assert "Did you mean `/deploy web to production`?" in ask(world, "/deploy web production")
     for slip in ("rollback web", "cancel 9"):
         assert "Did you mean" not in ask(world, f"/deploy {slip}"), slip
+
+
+def test_a_message_with_a_file_is_heard_and_answered_in_its_thread(world: World) -> None:
+    room = world.slack.direct_room("U0ANA")
+    world.say("U0ANA", "help", "dm")
+    said = world.slack.messages(room)[0]
+    event = {"type": "message", "channel_type": "im", "user": "U0ANA", "channel": room, "text": "web/topci"}
+    for ts, subtype in (("1.1", "file_share"), ("1.2", "thread_broadcast"), ("1.3", "message_changed")):
+        world.slack.send_event(event | {"subtype": subtype, "ts": ts, "thread_ts": said.ts})
+        world.settle()
+    answers = [message for message in world.slack.messages(room) if "topci" in message.text]
+    assert [message.thread_ts for message in answers] == [said.ts, said.ts]
+
+
+def test_a_command_in_a_direct_message_of_others(world: World) -> None:
+    between = world.slack.add_room("D0AB", "", private=True, members=["U0ANA", "U0BEN"], bot_is_member=False)
+    between.kind = "im"
+    world.say("U0ANA", "/deploy web/topic to staging", "D0AB")
+    [card] = cards(world, world.slack.direct_room("U0ANA"))
+    assert "Slack shows me no direct message between others, so this is shown here." in card
+    assert len(writes(world)) == 1

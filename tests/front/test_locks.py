@@ -115,7 +115,10 @@ def test_what_waits_for_a_lock_goes_on_when_it_ends(make_world: Callable[..., Wo
     ]
     assert len(writes(world)) == 2
     assert told(world, "U0BEN")[-1] == ":unlock: @ana unlocked all of *web*, which you had locked"
-    assert ask(world, "/deploy unlock web") == ":no_entry: All of *web* is not locked. `/deploy locks` lists what is."
+    assert (
+        ask(world, "/deploy unlock web")
+        == ":no_entry: Nobody has locked all of *web*. `/deploy locks` lists what is locked."
+    )
 
 
 def test_taken_over_by_command_and_by_button(make_world: Callable[..., World]) -> None:

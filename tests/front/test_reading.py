@@ -24,7 +24,10 @@ def shipped(world: World, text: str, state: str = "success", **details: str) -> 
 def test_help_has_every_form(world: World) -> None:
     overview = ask(world, "/deploy help").splitlines()
 
-    assert overview[0] == "*What I can do.* It works after `/deploy`, after `@shipbot` and in a message to me."
+    assert (
+        overview[0]
+        == "*What I can do.* It works after `/deploy`, after `@shipbot` (in threads, too) and in a message to me."
+    )
     assert overview[1:-1:2] == [f"`/deploy {form.usage}`" for form in FORMS]
     assert overview[2:-1:2] == [form.summary for form in FORMS]
     assert ask(world, "/deploy HELP") == "\n".join(overview)

@@ -105,6 +105,7 @@ _DETOURS = {
     "channel_not_found": "I can't see {room}, so this is shown here. `/invite @shipbot` there to change that.",
     "is_archived": "{room} is archived, so this is shown here.",
 }
+_DIRECT = "Slack shows me no direct message between others, so this is shown here."
 
 
 def sign(state: str) -> str:
@@ -174,7 +175,7 @@ def card(deploy: Deploy, links: Links, sight: Sight, detour: str = "") -> Messag
         blocks += _change(deploy.change, links, deploy.repository)
     if detour:
         detoured = _DETOURS.get(detour, "Slack did not let me write to {room}, so this is shown here.")
-        blocks.append(context(detoured.format(room=room(deploy.room))))
+        blocks.append(context(_DIRECT if deploy.room.startswith("D") else detoured.format(room=room(deploy.room))))
     if buttons := _buttons(deploy, sight, findings):
         blocks.append(actions(*buttons))
     return aloud(blocks)

@@ -341,7 +341,7 @@ def _lock_held(facts: Facts) -> str:
 def _not_locked(facts: Facts) -> str:
     if facts["gone"]:
         return "That lock is gone already. `/deploy locks` lists those that hold."
-    return f"{capital(scope(facts['app'], facts['environment']))} is not locked. `/deploy locks` lists what is."
+    return f"Nobody has locked {scope(facts['app'], facts['environment'])}. `/deploy locks` lists what is locked."
 
 
 def _already_frozen(facts: Facts) -> str:

@@ -57,7 +57,9 @@ _SHOWN_COMMAND = 120  # characters of a command that are quoted back
 def help_overview() -> Message:
     """What can be typed, a line for each form."""
     lines = [f"`/deploy {escape(form.usage)}`\n{form.summary}" for form in FORMS]
-    blocks = [section("*What I can do.* It works after `/deploy`, after `@shipbot` and in a message to me.")]
+    blocks = [
+        section("*What I can do.* It works after `/deploy`, after `@shipbot` (in threads, too) and in a message to me.")
+    ]
     blocks += paragraphs(lines)
     example = f"For example `/deploy {escape(FORMS[0].examples[1])}`."
     blocks.append(context(f"{example} `/deploy help deploy` tells more of one; `to`, `on` and `in` mean the same."))

@@ -123,9 +123,9 @@ def who(listed: str) -> str:
 
 
 def room(room_id: str) -> str:
-    """A link to a room; a conversation between somebody and the bot is nobody else's to see."""
+    """A link to a room; a direct message is nobody else's to see."""
     if room_id.startswith("D"):
-        return "a conversation with me"
+        return "a direct message"
     return f"<#{room_id}>" if re.fullmatch(r"[CG][A-Z0-9]+", room_id) else code(room_id)
 
 

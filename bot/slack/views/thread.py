@@ -124,8 +124,8 @@ def _call(deploy: Deploy, step: Step) -> Message:
     called = f"{' '.join(listed_)}: " if listed_ else ""
     whom = "you" if listed_ else anyone
     text = (
-        f":raised_hand: {called}#{deploy.number} {again} for {whom} to approve it. "
-        f"{code(f'/deploy approve {deploy.number}')} does, like the button above."
+        f":raised_hand: {called}#{deploy.number} {again} for {whom} to approve it, by the button above or "
+        f"{code(f'/deploy approve {deploy.number}')} outside of this thread."
     )
     return Message(plain(text), [section(text)])
 
