@@ -124,9 +124,7 @@ def on_message(workspace: Workspace, person: Person, message: Message, blocks: l
         "container": container,
         "channel": {"id": room.id, "name": _CHANNEL_NAMES.get(room.kind, room.name)},
         "state": {"values": state_values(blocks, {})},
-        "response_url": workspace.new_response_url(
-            room.id, person.id, message_ts=message.ts, thread_ts=message.thread_ts
-        ),
+        "response_url": workspace.new_response_url(room.id, person.id, message_ts=message.ts),
     }
     if not ephemeral:
         body["message"] = workspace.message_json(message)

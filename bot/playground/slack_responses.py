@@ -90,7 +90,7 @@ def apply_response(workspace: Workspace, url: ResponseUrl, body: Json, where: st
         attachments=attachments,
         metadata=metadata,
         ephemeral_for=None if body.get("response_type") == "in_channel" else url.user,
-        thread_ts=body.get("thread_ts") or url.thread_ts,
+        thread_ts=body.get("thread_ts"),
     )
     url.message_ts = url.message_ts or posted.ts
 

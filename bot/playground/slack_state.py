@@ -139,7 +139,6 @@ class ResponseUrl:
     until: datetime
     left: int = RESPONSE_URL_USES
     message_ts: str | None = None
-    thread_ts: str | None = None
 
 
 class Workspace:
@@ -200,13 +199,11 @@ class Workspace:
         self.triggers[trigger_id] = Trigger(user, self.now() + timedelta(seconds=TRIGGER_SECONDS))
         return trigger_id
 
-    def new_response_url(
-        self, room: str, user: str, message_ts: str | None = None, thread_ts: str | None = None
-    ) -> str:
+    def new_response_url(self, room: str, user: str, message_ts: str | None = None) -> str:
         """A URL where the bot may answer one interaction, five times within thirty minutes."""
         key = secrets.token_urlsafe(24)
         until = self.now() + timedelta(minutes=RESPONSE_URL_MINUTES)
-        self.response_urls[key] = ResponseUrl(room, user, until, message_ts=message_ts, thread_ts=thread_ts)
+        self.response_urls[key] = ResponseUrl(room, user, until, message_ts=message_ts)
         return f"{self.url}/response/{key}"
 
     def take_fault(self, method: str, room: str = "") -> Fault | None:

@@ -39,7 +39,9 @@ class Answers:
         mark = _mark(said.source, what)
         try:
             if said.response_url:
-                self._slack.respond(said.response_url, message, replace=instead)
+                self._slack.respond(
+                    said.response_url, message, replace=instead, thread="" if instead else said.thread_id
+                )
             elif said.room.startswith("D"):
                 self._sender.post(said.room, message, mark, thread=said.thread_id)
             elif said.room:

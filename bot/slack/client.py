@@ -187,18 +187,21 @@ class SlackClient:
         """Asks for the address of a Socket Mode connection, and opens none (`apps.connections.open`)."""
         self._call("apps.connections.open", {"token": app_token})
 
-    def respond(self, response_url: str, message: Message, *, replace: bool = False) -> None:
-        """Answers where a command or click came from, to that person alone.
+    def respond(self, response_url: str, message: Message, *, replace: bool = False, thread: str = "") -> None:
+        """Answers where a command or click came from, to that person alone; in a thread where that is named, else
+        Slack shows it outside of any.
 
         Works where the bot is no member, for 30 minutes and 5 answers; then SlackRefused.
         """
         started = time.perf_counter()
         try:
-            answer = WebhookClient(response_url, timeout=TIMEOUT, retry_handlers=[]).send(
-                text=message.text,
-                blocks=message.blocks,
-                response_type="ephemeral",
-                replace_original=replace,
+            answer = WebhookClient(response_url, timeout=TIMEOUT, retry_handlers=[]).send_dict(
+                {
+                    **_shown(message),
+                    "response_type": "ephemeral",
+                    "replace_original": replace,
+                    **({"thread_ts": thread} if thread else {}),
+                }
             )
         except (OSError, HTTPException) as error:
             self._observe("Unavailable", time.perf_counter() - started)

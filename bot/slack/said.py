@@ -71,13 +71,15 @@ def said_by_event(body: Mapping[str, Any], source: str) -> Said | None:
 
 def said_by_click(body: Mapping[str, Any], source: str) -> Said:
     """Who pressed a button, and where; a form or the home tab is no room."""
-    user = body["user"]
+    user, at = body["user"], body.get("container") or {}
+    thread = str(at.get("thread_ts") or "")
     return Said(
         asker=Asker(user["id"], user.get("username") or user.get("name") or ""),
         room=(body.get("channel") or {}).get("id", ""),
         text="",
         source=source,
         response_url=body.get("response_url", ""),
+        thread_id=thread if thread != at.get("message_ts") else "",  # the first of a thread stands in the room
         trigger_id=body.get("trigger_id", ""),
     )
 

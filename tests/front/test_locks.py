@@ -292,3 +292,15 @@ def test_buttons_that_are_older_than_the_config(make_world: Callable[..., World]
     shown = world.slack.ephemerals("U0ANA")[-1]
     assert press(world, "U0ANA", shown, "lock_steal").startswith(":no_entry: I know no app `api`.")
     assert press(world, "U0ANA", listing, "lock_release").startswith(":unlock: @ana unlocked all of *api*")
+
+
+def test_what_is_pressed_in_a_thread_is_answered_there(world: World) -> None:
+    world.say("U0BEN", "/deploy lock web in production because demo day")
+    world.say("U0ANA", "@shipbot deploy web/topic to production")
+    said = next(message for message in world.slack.messages("C0OPS") if message.text.endswith("to production"))
+    (refusal,) = [message for message in world.slack.messages("C0OPS") if message.thread_ts == said.ts]
+    world.say("U0BEN", "/deploy unlock web in production")
+    world.slack.click("U0ANA", "C0OPS", refusal.ts, "lock_steal")
+    world.settle()
+    assert world.slack.ephemerals("U0ANA")[-1].thread_ts == said.ts
+    assert "That lock is gone already" in world.slack.ephemerals("U0ANA")[-1].text
