@@ -95,7 +95,7 @@ def test_approvals_expire(world: World) -> None:
     world.advance(hours=3, minutes=-1)
     assert sum("still waits" in line for line in thread(world)) == 0
     world.advance(minutes=1)
-    assert thread(world)[-1].startswith(":raised_hand: @cal: #1 still waits for you to approve it.")
+    assert thread(world)[-1].startswith(":raised_hand: @cal: #1 still waits for you to approve it, by ")
     world.advance(hours=1, seconds=-1)
     assert cards(world)[0].splitlines()[-1] == "[Approve] [Reject] [Cancel]"
     world.advance(seconds=1)
