@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from bot import structs
 from bot.callbacks import PATH as CALLBACKS
 from bot.callbacks import Callbacks
 from bot.deploys import states
@@ -93,6 +94,7 @@ class Bot:
     """
 
     def __init__(self, settings: Settings, config: Config, store: Store, clock: Clock | None = None) -> None:
+        structs.work_out()
         self.store = store
         self.clock = clock or SystemClock()
         self.metrics = Metrics()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import faulthandler
 import gc
 import logging
 import signal
@@ -210,8 +211,9 @@ class _Server(uvicorn.Server):
 
 
 def _stops() -> list[signal.Signals]:
-    """What tells it to stop; not what it was started with `nohup` to pass over."""
-    return [number for number in STOPS if signal.getsignal(number) != signal.SIG_IGN]
+    """What tells it to stop; not a hang-up that it was started with `nohup` to pass over. A shell lets what it starts
+    in the background pass over SIGINT as well, and whoever sends that means it."""
+    return [number for number in STOPS if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]
 
 
 def _stopped_early(_number: int, _frame: FrameType | None) -> None:
@@ -223,6 +225,8 @@ def serve(settings: Settings, config: Config) -> None:
     """Runs until SIGTERM, SIGINT or SIGHUP. Raises StoreError when the database can't be used."""
     for number in _stops():
         signal.signal(number, _stopped_early)
+    with contextlib.suppress(RuntimeError):  # whoever closes stderr wants no log
+        faulthandler.enable()  # where a library in C breaks the process, the log says what it was doing
     # The door's loop and the workers' threads share one interpreter; a turn of 5 ms, Python's own measure, is as
     # long as the door takes for twenty requests.
     sys.setswitchinterval(TURN)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,16 @@ class Running:
                 secret=SECRETS["GITHUB_WEBHOOK_SECRET"],
                 events=("deployment", "deployment_status"),
             )
+
+
+@contextlib.contextmanager
+def started_with(number: signal.Signals, handler: signal.Handlers) -> Iterator[None]:
+    """What is started meanwhile does that about a signal until it says otherwise."""
+    before = signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
 
 
 def launch(environment: dict[str, str], home: Path, log: Path, *arguments: str) -> subprocess.Popen[bytes]:

@@ -19,7 +19,7 @@ from bot.store.awaiting import await_server
 from bot.store.engine import Store, shown
 from bot.store.migrations import HEAD, current
 from bot.store.schema import metadata
-from tests.core.running import PATIENCE, Running, launch
+from tests.core.running import PATIENCE, Running, launch, started_with
 from tests.world import Servers
 
 pytestmark = pytest.mark.slow
@@ -61,7 +61,7 @@ def test_told_to_stop_while_the_tables_are_made(
     bot: Running, empty: Store, database_url: str, number: signal.Signals
 ) -> None:
     """Nothing is made then, nothing goes on, and the address was no argument that others could read."""
-    with busy(empty):
+    with busy(empty), started_with(number, signal.SIG_DFL):
         process = launch(bot.environment, bot.home, bot.log)
         until(process, lambda: children(process.pid) != [])
         [child] = children(process.pid)
@@ -96,7 +96,8 @@ def test_a_server_that_comes_later(bot: Running, database_url: str) -> None:
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_told_to_stop_while_it_waits(bot: Running, database_url: str, number: signal.Signals) -> None:
     bot.environment["DATABASE_URL"] = not_there_yet(database_url, bot.home)[0]
-    process = launch(bot.environment, bot.home, bot.log)
+    with started_with(number, signal.SIG_DFL):
+        process = launch(bot.environment, bot.home, bot.log)
     until(process, lambda: waits(bot))
     process.send_signal(number)
     assert process.wait(10) == 0

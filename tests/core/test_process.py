@@ -17,7 +17,7 @@ from bot.playground.stage import free_port
 from bot.store.engine import Store
 from bot.store.migrations import HEAD, current
 from bot.store.schema import jobs
-from tests.core.running import SECRETS, Running, launch
+from tests.core.running import SECRETS, Running, launch, started_with
 from tests.core.sending import CLIENT
 from tests.world import Servers
 
@@ -97,19 +97,38 @@ def test_nothing_that_was_acknowledged_is_lost(run: Callable[..., Running], data
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_what_broke_the_process_is_in_the_log(run: Callable[..., Running]) -> None:
+    bot = run()
+    assert bot.process is not None
+    bot.process.send_signal(signal.SIGSEGV)  # as a fault of a library in C
+    assert bot.process.wait(10) == -signal.SIGSEGV
+    told = bot.log.read_text()
+    assert "Fatal Python error: Segmentation fault" in told
+    assert "bot/worker.py" in told
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_what_was_started_in_the_background_can_be_stopped(run: Callable[..., Running], number: signal.Signals) -> None:
+    """A shell lets it pass over SIGINT."""
+    with started_with(signal.SIGINT, signal.SIG_IGN):
+        bot = run()
+    assert bot.process is not None
+    bot.process.send_signal(number)
+    assert bot.process.wait(10) == 0
+    assert bot.lines()[-1]["event"] == "stopped"
+
+
 def test_a_hang_up_is_a_stop_and_with_nohup_is_none(run: Callable[..., Running]) -> None:
     """Untold, Python would die of it in the midst of things."""
-    bot = run()
+    with started_with(signal.SIGHUP, signal.SIG_DFL):
+        bot = run()
     assert bot.process is not None
     assert bot.slack.command("U0ANA", "C0OPS", "web/topic to production").ok
     bot.process.send_signal(signal.SIGHUP)
     assert bot.process.wait(10) == 0
     assert bot.lines()[-1]["event"] == "stopped"
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as `nohup` does, for what is started
-    try:
+    with started_with(signal.SIGHUP, signal.SIG_IGN):  # as by `nohup`
         bot.start()
-    finally:
-        signal.signal(signal.SIGHUP, before)
     bot.process.send_signal(signal.SIGHUP)
     bot.until(lambda: "*web* to *production*" in bot.room())
     assert bot.stop() == 0
