@@ -30,7 +30,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--samples", type=int, default=500, help="of each command, for the part `scale`")
+    parser.add_argument("--samples", type=int, default=2000, help="of each command, for the part `scale`")
     parser.add_argument("--plot", type=Path, help="where the part `replicas` draws its figures, as SVG")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"just these: {', '.join(PARTS)}")
     given = parser.parse_args()

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -19,6 +20,8 @@ TEXT = 3900  # characters of a message's text; Slack advises against more than 4
 WHOLE = 11_000  # of a message's blocks; Slack refuses somewhere past 13,000
 # Control characters, and those that turn the direction of a line around or can't be seen.
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+_LABELLED = re.compile(r"<(?:!date\^|https?://)[^|>]*\|([^>]*)>")
+_SIGN = re.compile(r"(?<!\w):[a-z_]+:(?!\w)[^\S\n]*")  # not that of the task `deploy:db:seed`
 _COLOUR = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")  # ECMA-48
 
 
@@ -93,6 +96,7 @@ def name(text: str) -> str:
     return f"*{text}*" if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]{0,60}", text) else code(text)
 
 
+@lru_cache(maxsize=1024)  # listings and cards name the same commits again and again
 def link(url: str, label: str) -> str:
     """A link with a label of ours; just the label when the address can't be one."""
     return f"<{escape(url)}|{label}>" if is_address(url, LINK) else label
@@ -264,10 +268,13 @@ def paragraphs(lines: Sequence[str]) -> list[Block]:
 
 def plain(markup: str) -> str:
     """A line of ours as a sentence for notifications: links and emphasis taken out, still escaped."""
-    text = re.sub(r"<!date\^[^|>]*\|([^>]*)>", r"\1", markup)
-    text = re.sub(r"<https?://[^|>]*\|([^>]*)>", r"\1", text)
-    text = re.sub(r"(?<!\w):[a-z_]+:(?!\w)\s*", "", text)  # not that of the task `deploy:db:seed`
-    return text.replace("*", "").replace("`", "").strip()
+    return "\n".join(_bare_lines(markup)).strip()
+
+
+def _bare_lines(markup: str) -> list[str]:
+    """Lines of ours without links, signs and emphasis. All at once: there are dozens in a listing."""
+    text = _SIGN.sub("", _LABELLED.sub(r"\1", markup))
+    return [line.strip() for line in text.replace("*", "").replace("`", "").split("\n")]
 
 
 def aloud(blocks: Sequence[Block], first: str = "") -> Message:
@@ -277,8 +284,7 @@ def aloud(blocks: Sequence[Block], first: str = "") -> Message:
     for block in blocks:
         for part in [block.get("text"), *(block["elements"] if block["type"] == "context" else ())]:
             if part is not None:
-                markup = part["type"] == "mrkdwn"
-                lines += [plain(line) if markup else escape(line) for line in part["text"].split("\n")]
+                lines += _bare_lines(part["text"]) if part["type"] == "mrkdwn" else escape(part["text"]).split("\n")
     lines = [line for line in lines if line.strip(" ^")]  # but for the marks below what is wrong
     said = ""
     for index, line in enumerate(lines):
