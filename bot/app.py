@@ -22,7 +22,8 @@ from bot.deploys.events import ChecksChanged
 from bot.github.asking import app_tokens, given_token
 from bot.github.client import GitHubClient
 from bot.github.limits import Limits, giving_way
-from bot.github.payloads import EVENTS, Malformed, parse_webhook
+from bot.github.objects import Malformed
+from bot.github.payloads import EVENTS, parse_webhook
 from bot.github.webhooks import KIND, PATH, Webhooks
 from bot.metrics import CONTENT_TYPE, Metrics
 from bot.pages.log import PREFIX, LogPages

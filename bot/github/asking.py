@@ -36,7 +36,7 @@ from bot.deploys.errors import (
 )
 from bot.github.auth import AppTokens, GivenToken, Tokens
 from bot.github.limits import Limits
-from bot.github.payloads import Malformed
+from bot.github.objects import Malformed
 from bot.github.remembered import Answer, Remembered
 
 TIMEOUT = 10  # seconds; GitHub itself gives up on a request after 10

@@ -26,7 +26,7 @@ from bot.github.asking import PAGE, Observer, readable, told, told_again, told_o
 from bot.github.auth import Tokens
 from bot.github.hooks import Hooks
 from bot.github.login import DeviceFlow
-from bot.github.payloads import parse_deployment, parse_pull_request, parse_status
+from bot.github.objects import parse_deployment, parse_pull_request, parse_status
 from bot.github.protection import Protection
 
 REFS = 3  # pages of a hundred, of branches and of tags, in which a name that is alike is looked for

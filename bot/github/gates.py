@@ -13,7 +13,7 @@ from typing import Any
 from bot.deploys.errors import LookupFailed, NotAllowedByGitHub
 from bot.deploys.model import Check
 from bot.github.asking import PAGE, Asking, segment, told, told_again, told_again_or_none
-from bot.github.payloads import Report, parse_check_run, parse_commit_status
+from bot.github.objects import Report, parse_check_run, parse_commit_status
 
 ROLES = ("admin", "maintain", "write", "triage", "read")  # an organisation may have further ones of its own
 MOST = 2000  # reports of a kind on one commit that are read

@@ -22,7 +22,7 @@ from bot.deploys.errors import LoginEnded, LoginUnavailable, RateLimited, Reques
 from bot.deploys.model import Login
 from bot.github.asking import READ_AGAIN, TIMEOUT
 from bot.github.limits import rate_limit
-from bot.github.payloads import Malformed
+from bot.github.objects import Malformed
 
 GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 PURPOSE = b"shipbot: handles of logins at GitHub"  # so that the key is good for nothing else

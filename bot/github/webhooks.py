@@ -14,7 +14,8 @@ from urllib.parse import unquote_to_bytes
 
 import structlog
 
-from bot.github.payloads import EVENTS, Malformed, essence
+from bot.github.objects import Malformed
+from bot.github.payloads import EVENTS, essence
 from bot.store.intake import Full, Intake
 from bot.store.jobs import FIRST, NewJob
 from bot.web import Answer, Busy, Headers, Receive, Room, Scope, Send, TooLarge, answer, headers_of, read_body

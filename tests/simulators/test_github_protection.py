@@ -8,7 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from bot.github.payloads import Malformed, essence, parse_webhook
+from bot.github.objects import Malformed
+from bot.github.payloads import essence, parse_webhook
 from bot.playground.github import SimulatedGitHub
 from bot.playground.github_rest import Actor
 from tests.truth import check_github_record, served_github

@@ -18,7 +18,8 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from bot.deploys.events import ChecksChanged, Pushed
-from bot.github.payloads import Malformed, essence, parse_webhook
+from bot.github.objects import Malformed
+from bot.github.payloads import essence, parse_webhook
 from bot.playground.github import SimulatedGitHub
 from bot.playground.serving import Served
 from tests.truth import check_github_record, served_github
