@@ -39,7 +39,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("bot.__main__",),
 ]
 # Tools that belong to no floor: anyone may use them, and they use nothing of the house.
-TOOLS = ("bot.web", "bot.metrics", "bot.logs", "bot.settings")
+TOOLS = ("bot.web", "bot.metrics", "bot.logs", "bot.settings", "bot.structs")
 DOORS = FLOORS[3]
 
 
