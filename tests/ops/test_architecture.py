@@ -68,10 +68,12 @@ def test_the_states_of_a_job_are_those_of_the_store() -> None:
 
 def test_the_kinds_of_jobs_are_those_there_are() -> None:
     section = TEXT.partition("## How a job lives\n")[2].partition("\n## ")[0]
-    lines = [
-        line for line in section.splitlines() if line.startswith(("- **Inbox", "- **Outbox", "- **Work", "- **Timers"))
+    items = [
+        item
+        for item in re.split(r"\n(?=- |\n)", section)
+        if item.startswith(("- **Inbox", "- **Outbox", "- **Work", "- **Timers"))
     ]
-    named = set(re.findall(r"`([a-z_.]+)`", " ".join(lines))) - {"delivery", "subject"}
+    named = set(re.findall(r"`([a-z_.]+)`", " ".join(items))) - {"delivery", "subject"}
     at_github = {CREATE, CHANGE, STOP, REPORT, PAST, FILE, LOGIN, DELIVERIES, PREVIEW, GONE, ANSWER}
     timers = {DECIDE, WATCH, LOCK_TIMER, SCHEDULE_TIMER, LOOK, HEAD}
     inside = {CARD, TELL, REVIEW, *at_github, *timers}
