@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from bot.deploys import states
 from bot.deploys.model import Listed
+from bot.store.records import LIVE, WHOLE
 from bot.store.schema import REF_START, THERE, Moment, deploys, previews, ref_start
 
 Place = tuple[str, str]  # an app and its environment
@@ -102,13 +103,7 @@ def _standing(found: list[Listed], since: datetime, *, live: bool, recent: int) 
 def previews_up(connection: sa.Connection, apps: Collection[str]) -> dict[str, list[Listed]]:
     """What is live in the previews of each of those apps that has any, the newest of each, by pull request."""
     there = sa.select(previews.c.id).where(previews.c.app.in_(list(apps)), THERE)
-    query = sa.select(*_COLUMNS, deploys.c.preview, deploys.c.pull).where(
-        deploys.c.preview.in_(there),
-        deploys.c.state == sa.literal_column(f"'{states.SUCCESS}'"),
-        deploys.c.inactive_at.is_(None),
-        deploys.c.task == "deploy",
-        deploys.c.hosts == "",
-    )
+    query = sa.select(*_COLUMNS, deploys.c.preview, deploys.c.pull).where(deploys.c.preview.in_(there), *LIVE, *WHOLE)
     rows = connection.execute(query.order_by(deploys.c.finished_at, deploys.c.number))
     live = {row.preview: (row.pull or 0, _listed(row[:-2])) for row in rows}
     found: dict[str, list[Listed]] = {}

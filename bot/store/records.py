@@ -16,8 +16,8 @@ from bot.store.schema import REF_START, cards, deploys, facts, ref_start, timeli
 COLUMNS = [column for column in deploys.c if column.name != "source"]
 # Spelt out rather than bound, so that a database sees that a partial index has what is asked for.
 _SUCCESS = deploys.c.state == sa.literal_column(f"'{states.SUCCESS}'")
-_LIVE = (_SUCCESS, deploys.c.inactive_at.is_(None))
-_WHOLE = (deploys.c.task == sa.literal_column("'deploy'"), deploys.c.hosts == sa.literal_column("''"))
+LIVE = (_SUCCESS, deploys.c.inactive_at.is_(None))
+WHOLE = (deploys.c.task == sa.literal_column("'deploy'"), deploys.c.hosts == sa.literal_column("''"))
 _LAST = (deploys.c.finished_at.desc(), deploys.c.number.desc())
 
 
@@ -96,15 +96,15 @@ def live(connection: sa.Connection, app: str, environment: str, *, whole: bool =
 
     `whole`: of those alone that put the app everywhere in it, and not another task or some hosts.
     """
-    only = _WHOLE if whole else ()
-    query = sa.select(*COLUMNS).where(_in(app, environment), *_LIVE, *only).order_by(*_LAST).limit(1)
+    only = WHOLE if whole else ()
+    query = sa.select(*COLUMNS).where(_in(app, environment), *LIVE, *only).order_by(*_LAST).limit(1)
     row = connection.execute(query).one_or_none()
     return deploy_of(row) if row is not None else None
 
 
 def successes(connection: sa.Connection, app: str, environment: str, *, limit: int) -> list[Deploy]:
     """What put the app everywhere in an environment and succeeded, the newest first."""
-    query = sa.select(*COLUMNS).where(_in(app, environment), _SUCCESS, *_WHOLE).order_by(*_LAST).limit(limit)
+    query = sa.select(*COLUMNS).where(_in(app, environment), _SUCCESS, *WHOLE).order_by(*_LAST).limit(limit)
     return [deploy_of(row) for row in connection.execute(query)]
 
 
